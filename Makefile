@@ -1,0 +1,34 @@
+# `make demo` and `make test` each work as the only command on a fresh machine.
+.PHONY: demo test check format lock clean
+
+BIN := .venv/bin
+# Only the newest of these makes the environment out of date.
+ENV := .venv/.made
+
+demo: $(ENV)
+	$(BIN)/slimline demo
+
+test: $(ENV)
+	$(BIN)/python -m pytest
+
+check: $(ENV)
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(ENV)
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+# No index addresses are written: whoever installs chooses the index.
+lock: $(ENV)
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header \
+		--all-extras --generate-hashes pyproject.toml --output-file requirements.lock
+
+clean:
+	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis slimline-runs
+
+$(ENV): requirements.lock pyproject.toml deploy/make-env.sh
+	@deploy/make-env.sh
+	@touch $@

@@ -1,0 +1,29 @@
+"""Runs `slimline.core.clustering` on TFX artifacts."""
+
+from typing import Any
+
+import tensorflow as tf
+import tf_keras
+from tfx.dsl.components.base.base_executor import BaseExecutor
+
+from slimline import shell
+from slimline.core.clustering import ClusteringConfig, cluster
+from slimline.core.examples import ExamplesConfig
+from slimline.core.weights import OptimizedModel
+from slimline.fine_tuning import run_stage
+
+
+class ClustererExecutor(BaseExecutor):
+    """Executor of `Clusterer`."""
+
+    def Do(  # noqa: N802
+        self, input_dict: shell.ArtifactsByKey, output_dict: shell.ArtifactsByKey, exec_properties: dict[str, Any]
+    ) -> None:
+        """Reads model and examples, clusters, and writes the model."""
+        config = ClusteringConfig.from_json(exec_properties[shell.CONFIG])
+        data = ExamplesConfig.from_json(exec_properties[shell.DATA])
+
+        def optimize(model: tf_keras.Model, dataset: tf.data.Dataset, _num_examples: int) -> OptimizedModel:
+            return cluster(model, dataset, config)
+
+        run_stage(input_dict, shell.single(output_dict, "clustered_model"), config, data, optimize)

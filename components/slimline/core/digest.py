@@ -1,0 +1,37 @@
+"""Content digests: what proves that two files or folders hold the same bytes."""
+
+import hashlib
+from pathlib import Path
+
+from slimline import names
+
+
+def file_digest(path: Path) -> str:
+    """Returns `sha256:<hex>` of a file's bytes."""
+    with path.open("rb") as stream:
+        return "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def folder_digest(folder: Path) -> str:
+    """Returns `sha256:<hex>` of a folder's relative file names and contents.
+
+    It is the SHA-256 of the lines that `sha256sum` prints for the folder's files in byte order of their names, so that
+    coreutils can check it: `find . -type f -printf '%P\\n' | LC_ALL=C sort | xargs -d '\\n' sha256sum | sha256sum`.
+    """
+    files = sorted((path.relative_to(folder).as_posix().encode(), path) for path in folder.rglob("*") if path.is_file())
+    lines = [file_digest(path).removeprefix("sha256:").encode() + b"  " + name + b"\n" for name, path in files]
+    return "sha256:" + hashlib.sha256(b"".join(lines)).hexdigest()
+
+
+def model_digest(path: Path) -> str:
+    """Returns the digest that identifies a model, whether given as a file, a pushed folder or an artifact's folder.
+
+    A `.tflite` is identified by its file alone, since that is what an auditor holds; any other model by its whole
+    serving folder.
+    """
+    if path.is_file():
+        return file_digest(path)
+    serving = path / names.SERVING_FOLDER
+    folder = serving if serving.is_dir() else path
+    tflite = folder / names.TFLITE_FILE
+    return file_digest(tflite) if tflite.is_file() else folder_digest(folder)

@@ -1,0 +1,149 @@
+"""Runs `.tflite` models with LiteRT, feeding and reading real numbers whatever the file's own types are."""
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+
+from slimline.errors import ModelError
+
+_WARM_UP_RUNS = 10
+_TIMED_RUNS = 50
+# Some reference kernels are slower by two orders of magnitude: stop in time, with fewer runs.
+_TIMED_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Time of one inference on this host, one thread, batch of 1, warm.
+
+    Attributes:
+      p50_ms: Median in milliseconds.
+      p90_ms: 90th percentile in milliseconds.
+      num_runs: Inferences timed.
+    """
+
+    p50_ms: float
+    p90_ms: float
+    num_runs: int
+
+
+class TFLiteModel:
+    """A loaded `.tflite` file.
+
+    Args:
+      content: The file's bytes.
+      name: The file's name, for messages.
+
+    Raises:
+      ModelError: LiteRT can't load it, or it has no signature that names its inputs and outputs.
+    """
+
+    def __init__(self, content: bytes, name: str) -> None:
+        self._name = name
+        try:
+            self._interpreter = Interpreter(model_content=content, num_threads=1)
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise ModelError(
+                f"{name} is not a file that LiteRT can load: {error}", "a .tflite file", "convert the model again"
+            ) from error
+        signatures = self._interpreter.get_signature_list()
+        if len(signatures) != 1:
+            raise ModelError(
+                f"{name} has {len(signatures)} signatures", "one signature", "convert it with Slimline's Quantizer"
+            )
+        self._runner = self._interpreter.get_signature_runner(next(iter(signatures)))
+        self._inputs: dict[str, Any] = self._runner.get_input_details()
+        self._outputs: dict[str, Any] = self._runner.get_output_details()
+
+    @property
+    def input_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of each input by name, without the batch dimension."""
+        return {name: tuple(int(size) for size in detail["shape"][1:]) for name, detail in self._inputs.items()}
+
+    @property
+    def output_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of each output by name, without the batch dimension."""
+        return {name: tuple(int(size) for size in detail["shape"][1:]) for name, detail in self._outputs.items()}
+
+    def predict(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Runs the model on a batch, one example after the other, as a device does.
+
+        Args:
+          inputs: Real values by input name, each of shape (batch, …).
+
+        Returns:
+          Real values by output name, each float32 of shape (batch, …).
+
+        Raises:
+          ModelError: An operation failed.
+        """
+        rows = [self._invoke(row) for row in _rows(inputs)]
+        return {name: np.stack([row[name] for row in rows]) for name in self._outputs}
+
+    def measure_latency(self, example: Mapping[str, np.ndarray]) -> Latency:
+        """Times inferences of one example.
+
+        Args:
+          example: Real values by input name, each of shape (1, …).
+        """
+        encoded = self._encode(next(_rows(example)))
+        for _ in range(_WARM_UP_RUNS):
+            self._run(encoded)
+        durations_ms = []
+        started = time.perf_counter()
+        while len(durations_ms) < _TIMED_RUNS and time.perf_counter() - started < _TIMED_SECONDS:
+            before = time.perf_counter()
+            self._run(encoded)
+            durations_ms.append((time.perf_counter() - before) * 1e3)
+        p50, p90 = np.percentile(durations_ms, [50, 90])
+        return Latency(float(p50), float(p90), len(durations_ms))
+
+    def _invoke(self, row: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        outputs = self._run(self._encode(row))
+        return {name: _dequantize(outputs[name][0], detail) for name, detail in self._outputs.items()}
+
+    def _encode(self, row: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {name: _quantize(row[name], detail)[np.newaxis] for name, detail in self._inputs.items()}
+
+    def _run(self, encoded: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        try:
+            outputs: dict[str, np.ndarray] = self._runner(**encoded)
+        except (ValueError, RuntimeError) as error:
+            raise ModelError(
+                f"{self._name} failed while it ran: {error}",
+                "a model whose operations LiteRT runs",
+                "choose another scheme, or replace the layer that needs the operation",
+            ) from error
+        return outputs
+
+
+def _rows(inputs: Mapping[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
+    size = len(next(iter(inputs.values())))
+    for index in range(size):
+        yield {name: values[index] for name, values in inputs.items()}
+
+
+def _quantize(values: np.ndarray, detail: Mapping[str, Any]) -> np.ndarray:
+    """Turns real values into a tensor's own type: q = clip(round(r / scale) + zero_point).
+
+    The formula is that of https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/quantization_spec.
+    """
+    scale, zero_point = detail["quantization"]
+    dtype = np.dtype(detail["dtype"])
+    if not scale:
+        return np.asarray(values).astype(dtype)
+    limits = np.iinfo(dtype)
+    quantized = np.round(np.asarray(values, np.float32) / np.float32(scale)) + zero_point
+    return np.clip(quantized, limits.min, limits.max).astype(dtype)
+
+
+def _dequantize(values: np.ndarray, detail: Mapping[str, Any]) -> np.ndarray:
+    """Turns a tensor's own values into real ones: r = (q - zero_point) * scale."""
+    scale, zero_point = detail["quantization"]
+    real = values.astype(np.float32)
+    return (real - np.float32(zero_point)) * np.float32(scale) if scale else real

@@ -1,0 +1,47 @@
+"""Names that Slimline writes to ML Metadata: component shells write them, lineage reads them.
+
+They are public: an audit of next year reads the records of today. Values follow one rule for all databases: floats and
+large integers as strings, strings under 2.6 kB, no backslash, no NUL (docs/decisions.md).
+"""
+
+# On every model that Slimline writes: `sha256:<hex>` (see `slimline.core.digest`).
+CONTENT_DIGEST = "content_digest"
+# The digest of the model that a component was given.
+SOURCE_DIGEST = "source_digest"
+
+# Pruner and Clusterer.
+SPARSITY = "sparsity"
+MAX_DISTINCT_WEIGHTS = "max_distinct_weights"
+
+# Quantizer.
+SCHEME = "scheme"
+SIZE_BYTES = "size_bytes"
+GZIP_BYTES = "gzip_bytes"
+
+# CalibrationSampler.
+NUM_RECORDS = "num_records"
+NUM_SCANNED = "num_scanned"
+SEED = "seed"
+
+# EdgeValidator. The first three are TFX's own words, which Pusher and LatestBlessedModelStrategy read.
+BLESSED = "blessed"
+CURRENT_MODEL = "current_model"
+CURRENT_MODEL_ID = "current_model_id"
+CHOSEN = "chosen"
+BASELINE_DIGEST = "baseline_digest"
+REASON = "reason"
+
+# TFX's Pusher.
+PUSHED = "pushed"
+PUSHED_DESTINATION = "pushed_destination"
+
+# Type names of Slimline's own artifacts. On Kubeflow they are imported by this path.
+CALIBRATION_DATASET_TYPE = "slimline.CalibrationDataset"
+EDGE_EVALUATION_TYPE = "slimline.EdgeEvaluation"
+
+# Files inside artifacts.
+SERVING_FOLDER = "Format-Serving"
+TFLITE_FILE = "tflite"
+EVALUATION_FILE = "evaluation.json"
+CALIBRATION_RECORDS_FILE = "records.tfrecord.gz"
+CALIBRATION_MANIFEST_FILE = "manifest.json"

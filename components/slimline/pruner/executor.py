@@ -1,0 +1,29 @@
+"""Runs `slimline.core.pruning` on TFX artifacts."""
+
+from typing import Any
+
+import tensorflow as tf
+import tf_keras
+from tfx.dsl.components.base.base_executor import BaseExecutor
+
+from slimline import shell
+from slimline.core.examples import ExamplesConfig
+from slimline.core.pruning import PruningConfig, prune
+from slimline.core.weights import OptimizedModel
+from slimline.fine_tuning import run_stage
+
+
+class PrunerExecutor(BaseExecutor):
+    """Executor of `Pruner`."""
+
+    def Do(  # noqa: N802
+        self, input_dict: shell.ArtifactsByKey, output_dict: shell.ArtifactsByKey, exec_properties: dict[str, Any]
+    ) -> None:
+        """Reads model and examples, prunes, and writes the model."""
+        config = PruningConfig.from_json(exec_properties[shell.CONFIG])
+        data = ExamplesConfig.from_json(exec_properties[shell.DATA])
+
+        def optimize(model: tf_keras.Model, dataset: tf.data.Dataset, num_examples: int) -> OptimizedModel:
+            return prune(model, dataset, num_examples, config)
+
+        run_stage(input_dict, shell.single(output_dict, "pruned_model"), config, data, optimize)
