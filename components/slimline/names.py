@@ -30,6 +30,10 @@ CURRENT_MODEL_ID = "current_model_id"
 CHOSEN = "chosen"
 BASELINE_DIGEST = "baseline_digest"
 REASON = "reason"
+# Followed by a metric's name; values as `repr` of a float.
+METRIC_PREFIX = "metric_"
+DROP_PREFIX = "drop_"
+BASELINE_PREFIX = "baseline_"
 
 # TFX's Pusher.
 PUSHED = "pushed"

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from tfx.components.util import examples_utils
 from tfx.dsl.io import fileio
@@ -19,7 +19,7 @@ from slimline.core.config import Config
 from slimline.core.examples import list_files
 from slimline.errors import ConfigError, ExamplesError, near_miss
 
-type ArtifactsByKey = Mapping[str, Sequence[Artifact]]
+ArtifactsByKey: TypeAlias = Mapping[str, Sequence[Artifact]]
 
 CONFIG = "config"
 DATA = "data"

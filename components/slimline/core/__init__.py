@@ -1,0 +1,1 @@
+"""What Slimline does, as plain Python on Keras, LiteRT and NumPy: no TFX, Beam, ML Metadata or Kubeflow."""

@@ -15,7 +15,7 @@ from tensorflow_model_optimization.python.core.clustering.keras import clusterin
 from tensorflow_model_optimization.python.core.clustering.keras.experimental import cluster as sparse_clustering
 
 from slimline.core.model_io import copy_model, require_layers
-from slimline.core.training import FineTuningConfig, fine_tune
+from slimline.core.training import FineTuningConfig, compile_like, fine_tune
 from slimline.core.weights import OptimizedModel, describe, kernels
 from slimline.errors import ModelError
 
@@ -80,7 +80,9 @@ def cluster(model: tf_keras.Model, dataset: tf.data.Dataset, config: ClusteringC
 
     wrapped = tf_keras.models.clone_model(copy, clone_function=wrap)
     fine_tune(wrapped, model, dataset, config)
-    return describe(tfmot.clustering.keras.strip_clustering(wrapped), clustered_layers)
+    clustered = tfmot.clustering.keras.strip_clustering(wrapped)
+    compile_like(clustered, model, config)
+    return describe(clustered, clustered_layers)
 
 
 def _is_clusterable(layer: tf_keras.layers.Layer) -> bool:

@@ -4,7 +4,7 @@ import gzip
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import tf_keras
@@ -17,7 +17,7 @@ from slimline.errors import ExamplesError, ModelError
 
 SCHEMA_VERSION = 1
 
-type Batch = tuple[Mapping[str, np.ndarray], np.ndarray]
+Batch: TypeAlias = tuple[Mapping[str, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)

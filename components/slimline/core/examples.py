@@ -7,7 +7,7 @@ are compared before any training starts.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, TypeAlias
 
 import tensorflow as tf
 import tf_keras
@@ -120,7 +120,7 @@ def labelled_batches(
     Raises:
       ExamplesError: The label or a feature is missing in the schema, or does not fit.
     """
-    inputs = _input_features(model, schema, config.input_features, config.label_key)
+    inputs = _input_features(model, schema, config)
     label = _find_feature(schema, config.label_key, "the label", "give label_key=... the name of a feature")
     spec = {feature.name: _parse_spec(feature, size) for feature, size in inputs.values()}
     spec[label.name] = tf.io.FixedLenFeature(_label_shape(label), _DTYPES[label.type])
@@ -136,14 +136,14 @@ def labelled_batches(
 
 
 def representative_inputs(
-    records: Records, schema: schema_pb2.Schema, model: tf_keras.Model, input_features: Mapping[str, str]
+    records: Records, schema: schema_pb2.Schema, model: tf_keras.Model, config: ExamplesConfig
 ) -> Iterator[dict[str, Any]]:
     """Yields one example after the other as NumPy arrays of shape (1, …) by input name; labels are not needed.
 
     Raises:
       ExamplesError: A feature is missing in the schema, or in a record.
     """
-    inputs = _input_features(model, schema, input_features, label_key=None)
+    inputs = _input_features(model, schema, config)
     spec = {feature.name: _parse_spec(feature, size) for feature, size in inputs.values()}
 
     def parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -168,7 +168,7 @@ def as_numpy(dataset: tf.data.Dataset, records: Records) -> Iterator[Any]:
         ) from None
 
 
-type _Inputs = dict[str, tuple[schema_pb2.Feature, int]]
+_Inputs: TypeAlias = dict[str, tuple[schema_pb2.Feature, int]]
 
 
 def _open(records: Records) -> tf.data.Dataset:
@@ -187,10 +187,9 @@ def _open(records: Records) -> tf.data.Dataset:
     return dataset
 
 
-def _input_features(
-    model: tf_keras.Model, schema: schema_pb2.Schema, chosen: Mapping[str, str], label_key: str | None
-) -> _Inputs:
+def _input_features(model: tf_keras.Model, schema: schema_pb2.Schema, config: ExamplesConfig) -> _Inputs:
     """Matches each model input with a feature, and returns the feature and the number of values it must hold."""
+    chosen = config.input_features
     unknown = sorted(set(chosen) - set(model.input_names))
     if unknown:
         raise ExamplesError(
@@ -198,7 +197,7 @@ def _input_features(
             "one of " + ", ".join(sorted(model.input_names)),
             f"correct input_features.{near_miss(unknown[0], model.input_names)}",
         )
-    others = [feature.name for feature in schema.feature if feature.name != label_key]
+    others = [feature.name for feature in schema.feature if feature.name != config.label_key]
     single = others[0] if len(others) == 1 and len(model.inputs) == 1 else None
     inputs: _Inputs = {}
     for name, tensor in zip(model.input_names, model.inputs, strict=True):

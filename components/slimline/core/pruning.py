@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from tensorflow_model_optimization.python.core.sparsity.keras import prune_registry
 
 from slimline.core.model_io import copy_model, require_layers
-from slimline.core.training import FineTuningConfig, fine_tune, num_steps
+from slimline.core.training import FineTuningConfig, compile_like, fine_tune, num_steps
 from slimline.core.weights import OptimizedModel, describe
 from slimline.errors import ModelError
 
@@ -80,7 +80,9 @@ def prune(
 
     wrapped = tf_keras.models.clone_model(copy, clone_function=wrap)
     fine_tune(wrapped, model, dataset, config, [tfmot.sparsity.keras.UpdatePruningStep()])
-    return describe(tfmot.sparsity.keras.strip_pruning(wrapped), prunable)
+    pruned = tfmot.sparsity.keras.strip_pruning(wrapped)
+    compile_like(pruned, model, config)
+    return describe(pruned, prunable)
 
 
 def _is_prunable(layer: tf_keras.layers.Layer) -> bool:

@@ -6,7 +6,7 @@ The schemes are those of https://ai.google.dev/edge/litert/conversion/tensorflow
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 import tensorflow as tf
@@ -22,7 +22,7 @@ SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
 # Schemes that fix the range of every activation, and so need records to measure it on.
 CALIBRATED_SCHEMES: tuple[Scheme, ...] = ("int8", "int16x8")
 
-type Representative = Callable[[], Iterable[Mapping[str, np.ndarray]]]
+Representative: TypeAlias = Callable[[], Iterable[Mapping[str, np.ndarray]]]
 
 
 class QuantizationConfig(Config):

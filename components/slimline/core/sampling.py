@@ -8,7 +8,7 @@ distinct records, and the bottom-k of a union is the bottom-k of the parts' bott
 import hashlib
 import heapq
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from pydantic import Field
 
@@ -17,7 +17,7 @@ from slimline.core.config import Config
 ALGORITHM = "bottom-k/blake2b-128/1"
 _RANK_BYTES = 16
 
-type RankedRecord = tuple[bytes, bytes]
+RankedRecord: TypeAlias = tuple[bytes, bytes]
 
 
 class SamplingConfig(Config):

@@ -13,9 +13,11 @@ from collections.abc import Iterator
 from typing import IO
 
 import google_crc32c
+from typing_extensions import Buffer
 
 from slimline.errors import ExamplesError
 
+_BUFFER_BYTES = 1 << 18
 _GZIP_MAGIC = b"\x1f\x8b"
 _LENGTH = struct.Struct("<Q")
 _CRC = struct.Struct("<I")
@@ -32,9 +34,9 @@ def read_records(stream: IO[bytes], name: str) -> Iterator[bytes]:
     Raises:
       ExamplesError: A checksum is wrong, or the file ends inside a record.
     """
-    buffered = io.BufferedReader(stream)  # type: ignore[type-var]
+    buffered = io.BufferedReader(_Raw(stream), _BUFFER_BYTES)
     is_gzip = buffered.peek(2)[:2] == _GZIP_MAGIC
-    reader: IO[bytes] = gzip.GzipFile(fileobj=buffered) if is_gzip else buffered
+    reader: IO[bytes] = io.BufferedReader(gzip.GzipFile(fileobj=buffered), _BUFFER_BYTES) if is_gzip else buffered
     index = 0
     try:
         while header := reader.read(_HEADER_BYTES):
@@ -46,6 +48,22 @@ def read_records(stream: IO[bytes], name: str) -> Iterator[bytes]:
             "TFRecord records with valid checksums, plain or GZIP",
             "write the file again, or take it out of the split",
         ) from None
+
+
+class _Raw(io.RawIOBase):
+    """Makes a stream that only reads, as TensorFlow's and Beam's do, fit for buffering."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Buffer) -> int:
+        view = memoryview(buffer)
+        data = self._stream.read(len(view))
+        view[: len(data)] = data
+        return len(data)
 
 
 class _BrokenRecord(Exception):

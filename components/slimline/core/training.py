@@ -57,7 +57,7 @@ def fine_tune(
       ConfigError: There is no loss.
       ModelError: The loss is not a finite number at the end.
     """
-    model.compile(optimizer=_optimizer(original, config), loss=_loss(original, config))
+    compile_like(model, original, config)
     history = model.fit(dataset, epochs=config.epochs, callbacks=list(callbacks), verbose=2)
     final = history.history["loss"][-1]
     if not isfinite(final):
@@ -66,6 +66,15 @@ def fine_tune(
             "a finite loss",
             f"lower learning_rate (it was {config.learning_rate:g}), and check the data for NaN",
         )
+
+
+def compile_like(model: tf_keras.Model, original: tf_keras.Model, config: FineTuningConfig) -> None:
+    """Compiles `model` with the loss and the optimizer of `original`, so that the next stage finds them too.
+
+    Raises:
+      ConfigError: Neither the original nor the configuration has a loss.
+    """
+    model.compile(optimizer=_optimizer(original, config), loss=_loss(original, config))
 
 
 def _optimizer(original: tf_keras.Model, config: FineTuningConfig) -> tf_keras.optimizers.Optimizer:

@@ -1,0 +1,79 @@
+"""Slimline: TFX components that make a trained model small enough for a device, and prove that it is still good enough.
+
+The map, from the inside out. Each room may use the ones before it, never the ones after:
+
+    errors, names     a user's mistakes; the names of what is recorded in ML Metadata
+    core              pruning, clustering, quantization, sampling, evaluation, gates: Keras, LiteRT and NumPy, no TFX
+    transforms        the same at scale: Beam transforms over core
+    artifacts, shell, fine_tuning
+                      from TFX's artifacts and parameters to core, and back
+    pruner, clusterer, calibration_sampler, quantizer, edge_validator
+                      one folder per component: `component.py` is its face, `executor.py` its work
+    kubeflow          compiles a pipeline for Kubeflow Pipelines
+    running           runs a pipeline in a process of its own and tells how far it is
+    lineage           reads ML Metadata: where a file came from. Knows no TFX
+    cli               the command line over all of it
+
+`slimline_pipelines` holds complete pipelines made of these parts.
+
+The names below are loaded when they are first used, so that `import slimline` costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from slimline.artifacts import CalibrationDataset, EdgeEvaluation
+    from slimline.calibration_sampler.component import CalibrationSampler
+    from slimline.clusterer.component import Clusterer
+    from slimline.core.clustering import ClusteringConfig
+    from slimline.core.examples import ExamplesConfig
+    from slimline.core.gates import GateConfig, Threshold
+    from slimline.core.pruning import PruningConfig
+    from slimline.core.quantization import QuantizationConfig
+    from slimline.core.sampling import SamplingConfig
+    from slimline.edge_validator.component import EdgeValidator
+    from slimline.pruner.component import Pruner
+    from slimline.quantizer.component import Quantizer
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "CalibrationDataset": "slimline.artifacts",
+    "CalibrationSampler": "slimline.calibration_sampler.component",
+    "Clusterer": "slimline.clusterer.component",
+    "ClusteringConfig": "slimline.core.clustering",
+    "EdgeEvaluation": "slimline.artifacts",
+    "EdgeValidator": "slimline.edge_validator.component",
+    "ExamplesConfig": "slimline.core.examples",
+    "GateConfig": "slimline.core.gates",
+    "Pruner": "slimline.pruner.component",
+    "PruningConfig": "slimline.core.pruning",
+    "QuantizationConfig": "slimline.core.quantization",
+    "Quantizer": "slimline.quantizer.component",
+    "SamplingConfig": "slimline.core.sampling",
+    "Threshold": "slimline.core.gates",
+}
+
+__all__ = [
+    "CalibrationDataset",
+    "CalibrationSampler",
+    "Clusterer",
+    "ClusteringConfig",
+    "EdgeEvaluation",
+    "EdgeValidator",
+    "ExamplesConfig",
+    "GateConfig",
+    "Pruner",
+    "PruningConfig",
+    "QuantizationConfig",
+    "Quantizer",
+    "SamplingConfig",
+    "Threshold",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'slimline' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
