@@ -1,0 +1,9 @@
+"""Exit codes, so that a script can tell a refusal from a crash."""
+
+OK = 0
+# Something broke that should not have: the log has the traceback.
+FAILED = 1
+# A wrong argument, file, model or configuration: the message says what to do. It is also what a wrong option gives.
+BAD_INPUT = 2
+# The pipeline ran as it should, and no candidate was good enough.
+NOTHING_BLESSED = 3

@@ -1,0 +1,133 @@
+"""Prints lineage as a tree or as JSON."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.tree import Tree
+
+from slimline import names
+from slimline.lineage.find import digest_of, find_by_content
+from slimline.lineage.graph import ArtifactNode, Lineage, consumers, trace
+from slimline.lineage.store import find_store_file, open_store, sqlite_config
+
+# TFX's own bookkeeping, which says nothing of where a model came from.
+_HIDDEN_PROPERTIES = {"tfx_version", "is_external", "name", "producer_component", "pipeline_name", "state"}
+_MAX_VALUE_CHARS = 160
+
+
+def trace_file(path: Path, metadata: Path | None, *, as_json: bool) -> None:
+    """Finds an artifact by the content of a file or folder, and prints its lineage."""
+    digest = digest_of(path)
+    store_file = metadata or find_store_file(path)
+    store = open_store(sqlite_config(store_file))
+    found = find_by_content(store, path)
+    artifact = found[-1]
+    lineage = trace(store, artifact.id)
+    pushes = [
+        properties[names.PUSHED_DESTINATION]
+        for execution in consumers(store, artifact.id)
+        for ids in execution.outputs.values()
+        for properties in (dict(node.properties) for node in _nodes(store, ids))
+        if names.PUSHED_DESTINATION in properties
+    ]
+    if as_json:
+        print(json.dumps({"digest": digest, "metadata": str(store_file), "pushed_to": pushes, **_to_json(lineage)}, indent=1))
+        return
+    console = Console(highlight=False)
+    console.print(f"{path} is {artifact.type} {artifact.id} of {store_file}", soft_wrap=True, markup=False)
+    console.print(f"content {digest}", soft_wrap=True, markup=False)
+    for statement in (*_blessings(lineage, digest), *(f"pushed to {place}" for place in dict.fromkeys(pushes))):
+        console.print(statement, soft_wrap=True, markup=False)
+    console.print(_tree(lineage))
+
+
+def _nodes(store: Any, ids: tuple[int, ...]) -> list[ArtifactNode]:
+    from slimline.lineage.graph import to_node
+
+    return [to_node(artifact) for artifact in store.get_artifacts_by_id(list(ids))]
+
+
+def _to_json(lineage: Lineage) -> dict[str, Any]:
+    content = asdict(lineage)
+    content["artifacts"] = list(content["artifacts"].values())
+    content["executions"] = list(content["executions"].values())
+    content["producers"] = [{"artifact": a, "execution": e} for a, e in lineage.producers.items()]
+    return content
+
+
+def _blessings(lineage: Lineage, digest: str) -> list[str]:
+    """Says which blessings in the lineage are about exactly this content."""
+    return [
+        f"blessed by ModelBlessing {node.id} as {node.properties.get(names.CHOSEN)}"
+        for node in lineage.artifacts.values()
+        if node.type == "ModelBlessing"
+        and node.properties.get(names.BLESSED) == 1
+        and node.properties.get(names.CONTENT_DIGEST) == digest
+    ]
+
+
+def _tree(lineage: Lineage) -> Tree:
+    root = Tree(_label_artifact(lineage.artifacts[lineage.artifact_id], ""))
+    _grow(root, lineage, lineage.artifact_id, set())
+    return root
+
+
+def _grow(branch: Tree, lineage: Lineage, artifact_id: int, shown: set[int]) -> None:
+    """Adds the execution that made an artifact, and below it that execution's inputs; each execution in full once."""
+    execution_id = lineage.producers.get(artifact_id)
+    if execution_id is None:
+        branch.add("[dim]came from outside of the store[/]")
+        return
+    execution = lineage.executions[execution_id]
+    title = f"[bold cyan]{escape(execution.node or execution.type)}[/] [dim]execution {execution.id}[/]"
+    if execution_id in shown:
+        branch.add(f"{title} [dim](see above)[/]")
+        return
+    shown.add(execution_id)
+    step = branch.add(f"{title}{_lines(_parameters(execution.parameters))}")
+    for key, ids in execution.inputs.items():
+        for id_ in ids:
+            below = step.add(_label_artifact(lineage.artifacts[id_], key))
+            _grow(below, lineage, id_, shown)
+
+
+def _label_artifact(node: ArtifactNode, key: str) -> str:
+    prefix = f"{escape(key)}: " if key else ""
+    properties = {k: v for k, v in node.properties.items() if k not in _HIDDEN_PROPERTIES and v not in ("", None)}
+    return f"{prefix}[green]{escape(node.type)}[/] [dim]{node.id} {escape(node.uri)}[/]{_lines(properties)}"
+
+
+def _parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Lays out JSON parameters one by one: `config.target_sparsity` rather than a string in a string."""
+    laid_out: dict[str, Any] = {}
+    for name, value in parameters.items():
+        content = _parse_object(value)
+        if content is not None:
+            laid_out.update({f"{name}.{key}": inner for key, inner in content.items() if inner not in (None, {}, [])})
+        elif value not in ("", "null"):
+            laid_out[name] = value
+    return laid_out
+
+
+def _parse_object(value: Any) -> dict[str, Any] | None:
+    if not isinstance(value, str) or not value.startswith("{"):
+        return None
+    try:
+        content = json.loads(value)
+    except json.JSONDecodeError:
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _lines(values: Mapping[str, Any]) -> str:
+    shown = ((name, str(value)) for name, value in sorted(values.items()))
+    return "".join(f"\n  {escape(name)} = {escape(_shorten(text))}" for name, text in shown)
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= _MAX_VALUE_CHARS else f"{text[:_MAX_VALUE_CHARS]}… ({len(text)} characters)"
