@@ -22,12 +22,16 @@ format: $(ENV)
 	$(BIN)/ruff check --fix
 
 # No index addresses are written: whoever installs chooses the index.
-lock: $(ENV)
+lock: | $(BIN)/uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header \
 		--all-extras --generate-hashes pyproject.toml --output-file requirements.lock
 
 clean:
 	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis slimline-runs
+
+# Locking needs no environment that agrees with the lock.
+$(BIN)/uv:
+	@$(MAKE) $(ENV)
 
 $(ENV): requirements.lock pyproject.toml deploy/make-env.sh
 	@deploy/make-env.sh

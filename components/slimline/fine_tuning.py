@@ -38,9 +38,7 @@ def run_stage(
         source_digest = model_digest(source)
     schema = load_schema(shell.schema_file(shell.single(input_dict, "schema")))
     records = check_records(shell.split_files(shell.single(input_dict, "examples"), config.split))
-    dataset = labelled_batches(
-        records, schema, model, data, batch_size=config.batch_size, shuffle_seed=config.seed
-    )
+    dataset = labelled_batches(records, schema, model, data, batch_size=config.batch_size, shuffle_seed=config.seed)
     optimized = optimize(model, dataset, records.num_records)
     with shell.staged_output(output.uri) as folder:
         save_keras_model(optimized.model, folder)

@@ -135,7 +135,11 @@ def record(artifact: Artifact, properties: Mapping[str, str | int | float]) -> N
 def _storable(text: str) -> str:
     """Keeps a string under PostgreSQL's limits: a backslash is an SQL error there, and so are over 2.6 kB."""
     clean = text.replace("\\", "/").replace("\0", "")
-    return clean if len(clean.encode()) <= _MAX_STRING_BYTES else clean.encode()[:_MAX_STRING_BYTES].decode(errors="ignore")
+    return (
+        clean
+        if len(clean.encode()) <= _MAX_STRING_BYTES
+        else clean.encode()[:_MAX_STRING_BYTES].decode(errors="ignore")
+    )
 
 
 def write_marker(uri: str, name: str, text: str) -> None:

@@ -5,7 +5,7 @@ Nothing here imports TensorFlow, TFX or ML Metadata before it must: `slimline --
 
 import sys
 
-from rich.console import Console
+import typer
 
 from slimline.cli.app import app
 from slimline.cli.exit_codes import BAD_INPUT, FAILED
@@ -15,12 +15,14 @@ from slimline.running.process import ProcessFailed
 
 def main() -> None:
     """Runs the command line; the exit codes are those of `slimline.cli.exit_codes`."""
-    console = Console(stderr=True, highlight=False)
     try:
         app()
     except SlimlineError as error:
-        console.print(str(error), style="red", markup=False, soft_wrap=True)
-        sys.exit(BAD_INPUT)
+        _complain(str(error), BAD_INPUT)
     except ProcessFailed as error:
-        console.print(f"Failed: {error}\nThe log with the traceback: {error.log}", style="red", markup=False, soft_wrap=True)
-        sys.exit(FAILED)
+        _complain(f"Failed: {error}\nThe log with the traceback: {error.log}", FAILED)
+
+
+def _complain(message: str, code: int) -> None:
+    typer.secho(message, fg=typer.colors.RED, err=True)
+    sys.exit(code)

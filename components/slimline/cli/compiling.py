@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from slimline.errors import PipelineError
-from slimline.running.process import Progress, ProcessFailed, execute
+from slimline.running.process import ProcessFailed, Progress, execute
 from slimline.running.request import Request
 
 
@@ -38,4 +38,6 @@ def compile_to_file(request: Request) -> None:
             log.unlink()
             raise
     log.unlink()
-    console.print(f"Wrote {output}: load it in Kubeflow, or with kfp.Client().create_run_from_pipeline_package()", soft_wrap=True)
+    console.print(
+        f"Wrote {output}: load it in Kubeflow, or with kfp.Client().create_run_from_pipeline_package()", soft_wrap=True
+    )

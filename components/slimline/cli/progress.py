@@ -56,7 +56,9 @@ class _Screen:
     def show(self, progress: Progress) -> None:
         table = Table.grid(padding=(0, 2))
         if not progress.nodes:
-            table.add_row(self._spinner, f"loading TensorFlow and TFX, {progress.seconds:.0f} s (half a minute is usual)")
+            table.add_row(
+                self._spinner, f"loading TensorFlow and TFX, {progress.seconds:.0f} s (half a minute is usual)"
+            )
         for name, node in progress.nodes.items():
             symbol = self._spinner if node.state == "running" else _SYMBOLS[node.state]
             table.add_row(symbol, name, node.state, _duration(node), style=_STYLES[node.state])

@@ -8,8 +8,9 @@ from rich.markup import escape
 from rich.table import Table
 
 
-def print_outcome(console: Console, outcome: Mapping[str, Any]) -> None:
+def print_outcome(outcome: Mapping[str, Any]) -> None:
     """Prints the table of candidates, and what was pushed or why nothing was."""
+    console = Console(highlight=False)
     if not outcome["validated"]:
         console.print(f"Done in {outcome['seconds']:.0f} s. The pipeline has no EdgeValidator.")
         return
@@ -39,7 +40,13 @@ def _table(outcome: Mapping[str, Any]) -> Table:
     table.add_row("float original", *_figures(baseline, metric, None), "", "", style="dim")
     for candidate in outcome["candidates"]:
         chosen = candidate["name"] == outcome["chosen"]
-        verdict = "[green]pass, chosen[/]" if chosen else "[green]pass[/]" if candidate["verdict"] == "pass" else "[red]fail[/]"
+        verdict = (
+            "[green]pass, chosen[/]"
+            if chosen
+            else "[green]pass[/]"
+            if candidate["verdict"] == "pass"
+            else "[red]fail[/]"
+        )
         figures = _figures(candidate, metric, candidate["drop"].get(metric))
         table.add_row(escape(candidate["name"]), *figures, verdict, escape("; ".join(candidate["reasons"])))
     return table

@@ -36,7 +36,11 @@ def trace_file(path: Path, metadata: Path | None, *, as_json: bool) -> None:
         if names.PUSHED_DESTINATION in properties
     ]
     if as_json:
-        print(json.dumps({"digest": digest, "metadata": str(store_file), "pushed_to": pushes, **_to_json(lineage)}, indent=1))
+        print(
+            json.dumps(
+                {"digest": digest, "metadata": str(store_file), "pushed_to": pushes, **_to_json(lineage)}, indent=1
+            )
+        )
         return
     console = Console(highlight=False)
     console.print(f"{path} is {artifact.type} {artifact.id} of {store_file}", soft_wrap=True, markup=False)
@@ -72,34 +76,44 @@ def _blessings(lineage: Lineage, digest: str) -> list[str]:
 
 
 def _tree(lineage: Lineage) -> Tree:
-    root = Tree(_label_artifact(lineage.artifacts[lineage.artifact_id], ""))
-    _grow(root, lineage, lineage.artifact_id, set())
+    artifact = lineage.artifacts[lineage.artifact_id]
+    root = Tree(_label_artifact(artifact, "", in_full=True))
+    _grow(root, lineage, artifact, {artifact.id})
     return root
 
 
-def _grow(branch: Tree, lineage: Lineage, artifact_id: int, shown: set[int]) -> None:
-    """Adds the execution that made an artifact, and below it that execution's inputs; each execution in full once."""
-    execution_id = lineage.producers.get(artifact_id)
+def _grow(branch: Tree, lineage: Lineage, artifact: ArtifactNode, shown: set[int]) -> None:
+    """Adds the execution that made an artifact, and below it that execution's inputs; each artifact in full once."""
+    execution_id = lineage.producers.get(artifact.id)
     if execution_id is None:
         branch.add("[dim]came from outside of the store[/]")
         return
     execution = lineage.executions[execution_id]
     title = f"[bold cyan]{escape(execution.node or execution.type)}[/] [dim]execution {execution.id}[/]"
-    if execution_id in shown:
-        branch.add(f"{title} [dim](see above)[/]")
-        return
-    shown.add(execution_id)
     step = branch.add(f"{title}{_lines(_parameters(execution.parameters))}")
-    for key, ids in execution.inputs.items():
-        for id_ in ids:
-            below = step.add(_label_artifact(lineage.artifacts[id_], key))
-            _grow(below, lineage, id_, shown)
+    inputs = [(key, lineage.artifacts[id_]) for key, ids in execution.inputs.items() for id_ in ids]
+    # What became this very artifact first, then the data, then what was only compared with it.
+    inputs.sort(key=lambda item: (not _same_content(item[1], artifact), item[0]))
+    for key, node in inputs:
+        in_full = node.id not in shown
+        shown.add(node.id)
+        below = step.add(_label_artifact(node, key, in_full=in_full))
+        if in_full:
+            _grow(below, lineage, node, shown)
 
 
-def _label_artifact(node: ArtifactNode, key: str) -> str:
-    prefix = f"{escape(key)}: " if key else ""
+def _same_content(one: ArtifactNode, other: ArtifactNode) -> bool:
+    digest = one.properties.get(names.CONTENT_DIGEST)
+    return digest is not None and digest == other.properties.get(names.CONTENT_DIGEST)
+
+
+def _label_artifact(node: ArtifactNode, key: str, *, in_full: bool) -> str:
+    label = f"{escape(key)}: " if key else ""
+    label += f"[green]{escape(node.type)}[/] [dim]{node.id} {escape(node.uri)}[/]"
+    if not in_full:
+        return f"{label} [dim](see above)[/]"
     properties = {k: v for k, v in node.properties.items() if k not in _HIDDEN_PROPERTIES and v not in ("", None)}
-    return f"{prefix}[green]{escape(node.type)}[/] [dim]{node.id} {escape(node.uri)}[/]{_lines(properties)}"
+    return label + _lines(properties)
 
 
 def _parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:

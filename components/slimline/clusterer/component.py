@@ -7,9 +7,9 @@ from tfx.types.channel import BaseChannel, Channel
 from tfx.types.component_spec import ChannelParameter, ComponentSpec
 
 from slimline import shell
-from slimline.core.examples import ExamplesConfig
-from slimline.core.clustering import ClusteringConfig
 from slimline.clusterer.executor import ClustererExecutor
+from slimline.core.clustering import ClusteringConfig
+from slimline.core.examples import ExamplesConfig
 
 VERSION = "1"
 

@@ -194,7 +194,13 @@ class _CandidateRun:
         reasons = tuple(rule.text for rule in rules if rule.passed == (verdict == "pass"))
         drops = {name: drop(name, baseline[name], value) for name, value in metrics.items()}
         report = CandidateReport(
-            **identity, **sizes, metrics=metrics, drop=drops, latency_ms=latency.p50_ms, verdict=verdict, reasons=reasons
+            **identity,
+            **sizes,
+            metrics=metrics,
+            drop=drops,
+            latency_ms=latency.p50_ms,
+            verdict=verdict,
+            reasons=reasons,
         )
         return report, measured
 

@@ -255,12 +255,9 @@ def _label_shape(label: schema_pb2.Feature) -> list[int]:
     return [] if prod(shape) == 1 else shape
 
 
-def _to_inputs(
-    parsed: Mapping[str, tf.Tensor], inputs: _Inputs, model: tf_keras.Model
-) -> dict[str, tf.Tensor]:
+def _to_inputs(parsed: Mapping[str, tf.Tensor], inputs: _Inputs, model: tf_keras.Model) -> dict[str, tf.Tensor]:
     shaped = {}
     for name, tensor in zip(model.input_names, model.inputs, strict=True):
         values = tf.reshape(parsed[inputs[name][0].name], [-1, *tensor.shape[1:]])
         shaped[name] = values if tensor.dtype == tf.string else tf.cast(values, tensor.dtype)
     return shaped
-

@@ -149,4 +149,3 @@ def export_for_conversion(model: tf_keras.Model, folder: Path) -> str:
     signature = "serving_default"
     tf.saved_model.save(module, str(folder), signatures={signature: serve.get_concrete_function()})
     return signature
-

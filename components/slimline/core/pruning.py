@@ -48,9 +48,7 @@ class PruningConfig(FineTuningConfig):
         return self
 
 
-def prune(
-    model: tf_keras.Model, dataset: tf.data.Dataset, num_examples: int, config: PruningConfig
-) -> OptimizedModel:
+def prune(model: tf_keras.Model, dataset: tf.data.Dataset, num_examples: int, config: PruningConfig) -> OptimizedModel:
     """Prunes a copy of a trained model while fine-tuning it.
 
     Args:

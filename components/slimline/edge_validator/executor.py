@@ -34,9 +34,7 @@ class EdgeValidatorExecutor(BaseExecutor):
             baseline = load_keras_model(folder)
             baseline_digest = model_digest(folder)
         labels = json.loads(exec_properties[CANDIDATE_NAMES])
-        artifacts = {
-            label: shell.single(input_dict, key) for label, key in zip(labels, CANDIDATE_KEYS, strict=False)
-        }
+        artifacts = {label: shell.single(input_dict, key) for label, key in zip(labels, CANDIDATE_KEYS, strict=False)}
         schema = load_schema(shell.schema_file(shell.single(input_dict, "schema")))
         records = check_records(shell.split_files(shell.single(input_dict, "examples"), config.split))
         batches = labelled_batches(records, schema, baseline, data, batch_size=config.batch_size)
@@ -100,7 +98,13 @@ def _bless(blessing: Artifact, blessed_model: Artifact, candidate: Artifact, eva
     }
     shell.record(
         blessed_model,
-        {names.BLESSED: 1, **identity, **figures, names.SCHEME: report.scheme, names.SIZE_BYTES: report.size_bytes or 0},
+        {
+            names.BLESSED: 1,
+            **identity,
+            **figures,
+            names.SCHEME: report.scheme,
+            names.SIZE_BYTES: report.size_bytes or 0,
+        },
     )
     _write_blessing(blessing, 1, candidate, {**identity, **figures})
 

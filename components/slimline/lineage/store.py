@@ -27,13 +27,17 @@ def open_store(config: metadata_store_pb2.ConnectionConfig) -> MetadataStore:
     """
     if config.HasField("sqlite") and not Path(config.sqlite.filename_uri).is_file():
         raise LineageError(
-            f"no file {config.sqlite.filename_uri}", "the sqlite file of a metadata store", "give --metadata another path"
+            f"no file {config.sqlite.filename_uri}",
+            "the sqlite file of a metadata store",
+            "give --metadata another path",
         )
     try:
         return MetadataStore(config)
     except (mlmd_errors.StatusError, RuntimeError) as error:
         raise LineageError(
-            f"a store that can't be opened: {error}", "an ML Metadata store", "check --metadata, and that it is readable"
+            f"a store that can't be opened: {error}",
+            "an ML Metadata store",
+            "check --metadata, and that it is readable",
         ) from error
 
 
