@@ -10,7 +10,7 @@ import typer
 from slimline.cli.app import app
 from slimline.cli.exit_codes import BAD_INPUT, FAILED
 from slimline.errors import SlimlineError
-from slimline.running.process import ProcessFailed
+from slimline.running.process import ProcessFailedError
 
 
 def main() -> None:
@@ -19,7 +19,7 @@ def main() -> None:
         app()
     except SlimlineError as error:
         _complain(str(error), BAD_INPUT)
-    except ProcessFailed as error:
+    except ProcessFailedError as error:
         _complain(f"Failed: {error}\nThe log with the traceback: {error.log}", FAILED)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from slimline.errors import PipelineError
-from slimline.running.process import ProcessFailed, Progress, execute
+from slimline.running.process import ProcessFailedError, Progress, execute
 from slimline.running.request import Request
 
 
@@ -32,7 +32,7 @@ def compile_to_file(request: Request) -> None:
 
         try:
             execute(replace(request, output=str(output)), log, show)
-        except ProcessFailed:
+        except ProcessFailedError:
             raise
         except BaseException:
             log.unlink()

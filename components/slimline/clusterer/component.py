@@ -27,7 +27,7 @@ class ClustererSpec(ComponentSpec):
 
 
 class Clusterer(BaseComponent):
-    """Clusters the weights of a Keras model while fine-tuning it; the output is an ordinary Keras model of the same shape."""
+    """Clusters a Keras model's weights while fine-tuning it; the output is an ordinary Keras model."""
 
     SPEC_CLASS = ClustererSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(ClustererExecutor)

@@ -13,10 +13,10 @@ def file_digest(path: Path) -> str:
 
 
 def folder_digest(folder: Path) -> str:
-    """Returns `sha256:<hex>` of a folder's relative file names and contents.
+    r"""Returns `sha256:<hex>` of a folder's relative file names and contents.
 
     It is the SHA-256 of the lines that `sha256sum` prints for the folder's files in byte order of their names, so that
-    coreutils can check it: `find . -type f -printf '%P\\n' | LC_ALL=C sort | xargs -d '\\n' sha256sum | sha256sum`.
+    coreutils can check it: `find . -type f -printf '%P\n' | LC_ALL=C sort | xargs -d '\n' sha256sum | sha256sum`.
     """
     files = sorted((path.relative_to(folder).as_posix().encode(), path) for path in folder.rglob("*") if path.is_file())
     lines = [file_digest(path).removeprefix("sha256:").encode() + b"  " + name + b"\n" for name, path in files]

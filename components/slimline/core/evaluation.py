@@ -1,9 +1,8 @@
 """Compares candidates with the model they came from, on the same examples, and decides which may ship."""
 
-import gzip
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,6 +10,7 @@ import tf_keras
 
 from slimline.core.gates import GateConfig, Measured, choose, judge
 from slimline.core.metrics import METRICS, drop
+from slimline.core.model_io import gzip_size
 from slimline.core.quantization import QuantizationConfig, quantize
 from slimline.core.runtime import TFLiteModel
 from slimline.errors import ExamplesError, ModelError
@@ -175,39 +175,40 @@ class _CandidateRun:
     def finish(
         self, num_examples: int, baseline: Mapping[str, float], example: Mapping[str, np.ndarray]
     ) -> tuple[CandidateReport, Measured | None]:
-        content = self._candidate.content
-        size_bytes = gzip_bytes = digest = None
-        if isinstance(content, bytes):
-            size_bytes, gzip_bytes = len(content), gzip_size(content)
-            digest = "sha256:" + hashlib.sha256(content).hexdigest()
-        identity = {"name": self._candidate.name, "scheme": self._candidate.scheme, "content_digest": digest}
-        sizes = {"size_bytes": size_bytes, "gzip_bytes": gzip_bytes}
-        if self._failure is not None or self._model is None or size_bytes is None or gzip_bytes is None:
-            reasons = (self._failure or "it could not be loaded",)
-            nothing: dict[str, Any] = {"metrics": {}, "drop": {}, "latency_ms": None}
-            return CandidateReport(**identity, **sizes, **nothing, verdict="fail", reasons=reasons), None
+        report = self._describe_file()
+        if self._failure is not None or self._model is None or report.size_bytes is None or report.gzip_bytes is None:
+            return report, None
         metrics = {name: total / num_examples for name, total in self._totals.items()}
         latency = self._model.measure_latency(example)
-        measured = Measured(metrics, size_bytes, gzip_bytes, latency.p50_ms)
+        measured = Measured(metrics, report.size_bytes, report.gzip_bytes, latency.p50_ms)
         rules = judge(baseline, measured, self._config)
-        verdict = "pass" if all(rule.passed for rule in rules) else "fail"
-        reasons = tuple(rule.text for rule in rules if rule.passed == (verdict == "pass"))
-        drops = {name: drop(name, baseline[name], value) for name, value in metrics.items()}
-        report = CandidateReport(
-            **identity,
-            **sizes,
+        passed = all(rule.passed for rule in rules)
+        judged = replace(
+            report,
             metrics=metrics,
-            drop=drops,
+            drop={name: drop(name, baseline[name], value) for name, value in metrics.items()},
             latency_ms=latency.p50_ms,
-            verdict=verdict,
-            reasons=reasons,
+            verdict="pass" if passed else "fail",
+            reasons=tuple(rule.text for rule in rules if rule.passed == passed),
         )
-        return report, measured
+        return judged, measured
 
-
-def gzip_size(content: bytes) -> int:
-    """Returns the bytes of a file after gzip at level 9, which is about what its download weighs."""
-    return len(gzip.compress(content, compresslevel=9, mtime=0))
+    def _describe_file(self) -> CandidateReport:
+        """Reports the file alone, as what a candidate gets that could not be evaluated."""
+        content = self._candidate.content
+        known = content if isinstance(content, bytes) else None
+        return CandidateReport(
+            name=self._candidate.name,
+            scheme=self._candidate.scheme,
+            content_digest=None if known is None else "sha256:" + hashlib.sha256(known).hexdigest(),
+            size_bytes=None if known is None else len(known),
+            gzip_bytes=None if known is None else gzip_size(known),
+            metrics={},
+            drop={},
+            latency_ms=None,
+            verdict="fail",
+            reasons=(self._failure or "",),
+        )
 
 
 def _misfit(model: TFLiteModel, baseline: tf_keras.Model) -> str | None:

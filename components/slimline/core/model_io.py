@@ -4,6 +4,7 @@ TFX keeps a model in the folder `Format-Serving` of its artifact. Pruner and Clu
 Trainer does; Quantizer puts a lone file `tflite` there, which is the name that TFMA and Pusher know.
 """
 
+import gzip
 import json
 import zipfile
 from pathlib import Path
@@ -124,6 +125,11 @@ def read_tflite(folder: Path) -> bytes:
     raise ModelError(f"no file {candidates[0]}", "a model that a Quantizer wrote", "put a Quantizer before this step")
 
 
+def gzip_size(content: bytes) -> int:
+    """Returns the bytes of a file after gzip at level 9, which is about what its download weighs."""
+    return len(gzip.compress(content, compresslevel=9, mtime=0))
+
+
 def export_for_conversion(model: tf_keras.Model, folder: Path) -> str:
     """Writes a SavedModel whose one signature takes and gives tensors under the model's own names.
 
@@ -140,7 +146,7 @@ def export_for_conversion(model: tf_keras.Model, folder: Path) -> str:
         for name, tensor in zip(model.input_names, model.inputs, strict=True)
     ]
 
-    @tf.function(input_signature=[specs])  # type: ignore[untyped-decorator]
+    @tf.function(input_signature=[specs])
     def serve(inputs: list[tf.Tensor]) -> dict[str, tf.Tensor]:
         outputs = model(inputs[0] if len(inputs) == 1 else inputs, training=False)
         listed = outputs if isinstance(outputs, list | tuple) else [outputs]

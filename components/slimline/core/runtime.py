@@ -94,7 +94,7 @@ class TFLiteModel:
         encoded = self._encode(next(_rows(example)))
         for _ in range(_WARM_UP_RUNS):
             self._run(encoded)
-        durations_ms = []
+        durations_ms: list[float] = []
         started = time.perf_counter()
         while len(durations_ms) < _TIMED_RUNS and time.perf_counter() - started < _TIMED_SECONDS:
             before = time.perf_counter()

@@ -42,7 +42,7 @@ def read_records(stream: IO[bytes], name: str) -> Iterator[bytes]:
         while header := reader.read(_HEADER_BYTES):
             yield _read_record(reader, header)
             index += 1
-    except (_BrokenRecord, EOFError, gzip.BadGzipFile, zlib.error) as error:
+    except (_BrokenRecordError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ExamplesError(
             f"record {index} of {name} is broken: {error}",
             "TFRecord records with valid checksums, plain or GZIP",
@@ -66,22 +66,22 @@ class _Raw(io.RawIOBase):
         return len(data)
 
 
-class _BrokenRecord(Exception):
+class _BrokenRecordError(Exception):
     """A record's bytes do not add up."""
 
 
 def _read_record(reader: IO[bytes], header: bytes) -> bytes:
     if len(header) < _HEADER_BYTES:
-        raise _BrokenRecord("the file ends inside a header")
+        raise _BrokenRecordError("the file ends inside a header")
     if _masked_crc32c(header[: _LENGTH.size]) != _CRC.unpack_from(header, _LENGTH.size)[0]:
-        raise _BrokenRecord("the checksum of its length is wrong")
+        raise _BrokenRecordError("the checksum of its length is wrong")
     (num_bytes,) = _LENGTH.unpack_from(header)
     data = reader.read(num_bytes + _CRC.size)
     if len(data) < num_bytes + _CRC.size:
-        raise _BrokenRecord("the file ends inside it")
+        raise _BrokenRecordError("the file ends inside it")
     record = data[:num_bytes]
     if _masked_crc32c(record) != _CRC.unpack_from(data, num_bytes)[0]:
-        raise _BrokenRecord("the checksum of its data is wrong")
+        raise _BrokenRecordError("the checksum of its data is wrong")
     return record
 
 

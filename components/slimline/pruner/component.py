@@ -27,7 +27,7 @@ class PrunerSpec(ComponentSpec):
 
 
 class Pruner(BaseComponent):
-    """Prunes a Keras model while fine-tuning it; the output is an ordinary Keras model of the same shape."""
+    """Prunes a Keras model while fine-tuning it; the output is an ordinary Keras model."""
 
     SPEC_CLASS = PrunerSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(PrunerExecutor)

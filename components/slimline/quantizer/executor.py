@@ -8,9 +8,8 @@ from tfx.dsl.components.base.base_executor import BaseExecutor
 
 from slimline import names, shell
 from slimline.core.digest import model_digest
-from slimline.core.evaluation import gzip_size
 from slimline.core.examples import ExamplesConfig, check_records, load_schema, representative_inputs
-from slimline.core.model_io import load_keras_model, write_tflite
+from slimline.core.model_io import gzip_size, load_keras_model, write_tflite
 from slimline.core.quantization import QuantizationConfig, Representative, quantize
 
 

@@ -21,7 +21,8 @@ def main() -> None:
     os.dup2(2, 1)
     try:
         _carry_out(Request.from_json(sys.argv[1]), events)
-    except Exception as error:
+    # The parent must hear of every end; the traceback is in the log.
+    except Exception as error:  # noqa: BLE001
         traceback.print_exc()
         _send(events, _describe(error))
         sys.exit(1)

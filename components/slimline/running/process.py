@@ -19,7 +19,7 @@ _POLL_SECONDS = 0.25
 _STOP_SECONDS = 10.0
 
 
-class ProcessFailed(Exception):
+class ProcessFailedError(Exception):
     """The child ended without doing its work, for a reason that is no mistake of the user's.
 
     Args:
@@ -81,7 +81,7 @@ def execute(request: Request, log: Path, on_progress: Callable[[Progress], None]
 
     Raises:
       SlimlineError: The user's mistake that stopped the child.
-      ProcessFailed: Anything else that stopped it.
+      ProcessFailedError: Anything else that stopped it.
     """
     started = time.monotonic()
     plan: Mapping[str, Any] = {}
@@ -186,8 +186,8 @@ class _Watch:
 
 def _raise_error(ending: Mapping[str, Any] | None, code: int, log: Path) -> None:
     if ending is None:
-        raise ProcessFailed(f"the process that ran the pipeline ended with code {code}", log)
+        raise ProcessFailedError(f"the process that ran the pipeline ended with code {code}", log)
     if ending["event"] == "error":
         if ending["kind"]:
             raise getattr(errors, ending["kind"])(*ending["parts"])
-        raise ProcessFailed(ending["parts"][0], log)
+        raise ProcessFailedError(ending["parts"][0], log)

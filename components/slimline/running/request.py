@@ -102,4 +102,4 @@ def _load(path: str) -> Callable[[Any], Any]:
             "a function that takes the root folder and returns a pipeline",
             f"correct the name.{near_miss(function_name, known)}",
         )
-    return function  # type: ignore[no-any-return]
+    return function

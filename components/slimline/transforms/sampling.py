@@ -1,8 +1,8 @@
 """Draws a calibration sample with Beam.
 
 One DoFn reads a whole file and keeps that file's bottom-k, which costs about half of reading records through
-`ReadFromTFRecord`; the parts are then merged. The shape is `Create -> ParDo -> CombineGlobally -> ParDo`, without output
-from `finish_bundle` and with one leaf, which gives the same result on all runners that were tried, Dask included.
+`ReadFromTFRecord`; the parts are then merged. The shape is `Create -> ParDo -> CombineGlobally -> ParDo`, with one leaf
+and without output from `finish_bundle`: the subset that every Beam runner carries out.
 """
 
 import json
@@ -13,6 +13,7 @@ import apache_beam as beam
 import tensorflow as tf
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
+from typing_extensions import override
 
 from slimline import names
 from slimline.core.sampling import ALGORITHM, BottomK, RankedRecord, SamplingConfig, merge, rank, record_digest
@@ -35,7 +36,7 @@ class Part:
     errors: tuple[ExamplesError, ...] = field(default=())
 
 
-class SampleFiles(beam.PTransform):  # type: ignore[misc]
+class SampleFiles(beam.PTransform):
     """From names of TFRecord files to one `Part` that covers them all.
 
     Args:
@@ -46,6 +47,7 @@ class SampleFiles(beam.PTransform):  # type: ignore[misc]
         super().__init__()
         self._config = config
 
+    @override
     def expand(self, files: beam.PCollection) -> beam.PCollection:
         return (
             files
@@ -69,24 +71,28 @@ def sample_file(file: str, num_records: int, seed: int) -> Part:
     return Part(tuple(sample.ranked()), num_scanned)
 
 
-class MergeParts(beam.CombineFn):  # type: ignore[misc]
+class MergeParts(beam.CombineFn):
     """Merges parts in any order and grouping into the same result."""
 
     def __init__(self, num_records: int) -> None:
         self._num_records = num_records
 
+    @override
     def create_accumulator(self) -> Part:
         return Part()
 
+    @override
     def add_input(self, accumulator: Part, part: Part) -> Part:
         return self.merge_accumulators([accumulator, part])
 
+    @override
     def merge_accumulators(self, accumulators: Iterable[Part]) -> Part:
         parts = list(accumulators)
         records = merge((part.records for part in parts), self._num_records)
         errors = tuple(error for part in parts for error in part.errors)
         return Part(tuple(records), sum(part.num_scanned for part in parts), errors)
 
+    @override
     def extract_output(self, accumulator: Part) -> Part:
         return accumulator
 
