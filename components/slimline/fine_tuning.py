@@ -37,7 +37,9 @@ def run_stage(
         model = load_keras_model(source)
         source_digest = model_digest(source)
     schema = load_schema(shell.schema_file(shell.single(input_dict, "schema")))
-    records = check_records(shell.split_files(shell.single(input_dict, "examples"), config.split))
+    examples = shell.single(input_dict, "examples")
+    shell.refuse_empty_splits(examples)
+    records = check_records(shell.split_files(examples, config.split))
     dataset = labelled_batches(records, schema, model, data, batch_size=config.batch_size, shuffle_seed=config.seed)
     optimized = optimize(model, dataset, records.num_records)
     with shell.staged_output(output.uri) as folder:

@@ -16,7 +16,7 @@ from tfx.types.component_spec import ExecutionParameter
 from tfx.utils import io_utils
 
 from slimline.core.config import Config
-from slimline.core.examples import list_files
+from slimline.core.examples import has_records, list_files
 from slimline.errors import ConfigError, ExamplesError, near_miss
 
 ArtifactsByKey: TypeAlias = Mapping[str, Sequence[Artifact]]
@@ -76,6 +76,24 @@ def split_files(examples: Artifact, split: str) -> tuple[str, ...]:
             f"give split=... another name, or configure the ExampleGen.{near_miss(split, splits)}",
         )
     return list_files(artifact_utils.get_split_uri([examples], split))
+
+
+def refuse_empty_splits(examples: Artifact) -> None:
+    """Checks that every split of an `Examples` artifact has a record.
+
+    Stages that cost time call it before they start: an empty eval split would else be found only at the very end.
+
+    Raises:
+      ExamplesError: A split is empty.
+    """
+    for split in artifact_utils.decode_split_names(examples.split_names):
+        files = list_files(artifact_utils.get_split_uri([examples], split))
+        if not has_records(files):
+            raise ExamplesError(
+                f"no record in split {split!r} of the Examples at {examples.uri}",
+                "at least one record in every split",
+                "check the input of the ExampleGen, or leave this split out of its configuration",
+            )
 
 
 def schema_file(schema: Artifact) -> str:

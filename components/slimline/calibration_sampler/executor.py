@@ -22,7 +22,9 @@ class CalibrationSamplerExecutor(BaseBeamExecutor):
         """Samples the split's files and writes records and manifest."""
         config = SamplingConfig.from_json(exec_properties[shell.CONFIG])
         output = shell.single(output_dict, "calibration")
-        files = shell.split_files(shell.single(input_dict, "examples"), config.split)
+        examples = shell.single(input_dict, "examples")
+        files = shell.split_files(examples, config.split)
+        shell.refuse_empty_splits(examples)
         # A worker on another machine writes it, so it can't be a local temporary folder.
         partial = f"{output.uri.rstrip('/')}/partial"
         with self._make_beam_pipeline() as pipeline:

@@ -3,9 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+
+# Narrower than this, the reasons stand below the table.
+_WIDE = 130
 
 
 def print_outcome(outcome: Mapping[str, Any]) -> None:
@@ -14,12 +19,14 @@ def print_outcome(outcome: Mapping[str, Any]) -> None:
     if not outcome["validated"]:
         console.print(f"Done in {outcome['seconds']:.0f} s. The pipeline has no EdgeValidator.")
         return
-    console.print(_table(outcome))
-    if outcome["chosen"] is None:
-        console.print("[bold red]Nothing was blessed, and nothing was pushed.[/]")
+    is_wide = console.width >= _WIDE
+    console.print(_table(outcome, with_reasons=is_wide))
+    if not is_wide or outcome["chosen"] is None:
         for candidate in outcome["candidates"]:
             reasons = "; ".join(candidate["reasons"])
-            console.print(f"  {escape(candidate['name'])}: {escape(reasons)}", soft_wrap=True)
+            console.print(f"  {candidate['name']}: {reasons}", soft_wrap=True, markup=False)
+    if outcome["chosen"] is None:
+        console.print("[bold red]Nothing was blessed, and nothing was pushed.[/]")
     elif outcome["pushed_to"] is None:
         console.print(f"[green]Blessed {escape(outcome['chosen'])}.[/] Nothing was pushed.")
     else:
@@ -28,28 +35,28 @@ def print_outcome(outcome: Mapping[str, Any]) -> None:
     console.print(f"Done in {outcome['seconds']:.0f} s.")
 
 
-def _table(outcome: Mapping[str, Any]) -> Table:
+def _table(outcome: Mapping[str, Any], *, with_reasons: bool) -> Table:
     metric = outcome["primary_metric"]
-    table = Table(title=f"{outcome['pipeline']}: {outcome['num_examples']} examples", title_justify="left")
-    table.add_column("candidate", overflow="fold")
+    title = f"{outcome['pipeline']}: all models on the same {outcome['num_examples']} examples"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("candidate", no_wrap=True)
     for heading in ("bytes", "gzip", metric, "drop", "host ms"):
-        table.add_column(heading, justify="right")
-    table.add_column("verdict")
-    table.add_column("reason", overflow="fold")
-    baseline = outcome["baseline"]
-    table.add_row("float original", *_figures(baseline, metric, None), "", "", style="dim")
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    if with_reasons:
+        table.add_column("reason")
+    table.add_row("float original", *_figures(outcome["baseline"], metric, None), style="dim")
     for candidate in outcome["candidates"]:
-        chosen = candidate["name"] == outcome["chosen"]
-        verdict = (
-            "[green]pass, chosen[/]"
-            if chosen
-            else "[green]pass[/]"
-            if candidate["verdict"] == "pass"
-            else "[red]fail[/]"
-        )
         figures = _figures(candidate, metric, candidate["drop"].get(metric))
-        table.add_row(escape(candidate["name"]), *figures, verdict, escape("; ".join(candidate["reasons"])))
+        cells = [escape(candidate["name"]), *figures, _verdict(candidate, outcome["chosen"])]
+        table.add_row(*cells, *([escape("; ".join(candidate["reasons"]))] if with_reasons else []))
     return table
+
+
+def _verdict(candidate: Mapping[str, Any], chosen: str | None) -> str:
+    if candidate["name"] == chosen:
+        return "[bold green]chosen[/]"
+    return "[green]pass[/]" if candidate["verdict"] == "pass" else "[red]fail[/]"
 
 
 def _figures(row: Mapping[str, Any], metric: str, drop: float | None) -> list[str]:

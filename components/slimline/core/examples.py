@@ -94,6 +94,19 @@ def check_records(files: Sequence[str]) -> Records:
     return Records(tuple(files), num_records)
 
 
+def has_records(files: Sequence[str]) -> bool:
+    """Returns whether any of the files holds a record; reads no further than that.
+
+    Raises:
+      ExamplesError: The first record of a file is broken.
+    """
+    for file in files:
+        with tf.io.gfile.GFile(file, "rb") as stream:
+            if next(read_records(stream, file), None) is not None:
+                return True
+    return False
+
+
 def labelled_batches(
     records: Records,
     schema: schema_pb2.Schema,

@@ -153,17 +153,15 @@ def choose(passed: Mapping[str, Measured], config: GateConfig) -> str | None:
 
 
 def _at_most(what: str, value: float, limit: float) -> Rule:
-    # A limit of 0.01 must let exactly one of a hundred examples pass, which binary fractions miss by a hair.
-    passed = value <= limit + 1e-12
-    return Rule(_sentence(what, value, limit, passed, "at most", "over"), passed)
+    return _rule(what, value, limit, excess=value - limit, side="over")
 
 
 def _at_least(what: str, value: float, limit: float) -> Rule:
-    passed = value >= limit - 1e-12
-    return Rule(_sentence(what, value, limit, passed, "at least", "under"), passed)
+    return _rule(what, value, limit, excess=limit - value, side="under")
 
 
-def _sentence(what: str, value: float, limit: float, passed: bool, bound: str, side: str) -> str:
-    if passed:
-        return f"{what} is {value:.6g}, {bound} {limit:.6g}"
-    return f"{what} is {value:.6g}, which is {abs(value - limit):.6g} {side} the limit of {limit:.6g}"
+def _rule(what: str, value: float, limit: float, *, excess: float, side: str) -> Rule:
+    # A limit of 0.01 must let exactly one of a hundred examples pass, which binary fractions miss by a hair.
+    if excess <= 1e-12:
+        return Rule(f"{what} {value:.6g}, limit {limit:.6g}", passed=True)
+    return Rule(f"{what} {value:.6g} is {excess:.6g} {side} the limit of {limit:.6g}", passed=False)

@@ -1,0 +1,88 @@
+"""One real run of the digits pipeline, as a person starts it: blessed, cached, then refused."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slimline.cli.exit_codes import NOTHING_BLESSED, OK
+from slimline.core.digest import model_digest
+
+pytestmark = pytest.mark.slow
+
+PROJECT = Path(__file__).parents[2]
+
+
+def slimline(*arguments: str) -> subprocess.CompletedProcess[str]:
+    program = Path(sys.executable).with_name("slimline")
+    environment = {**os.environ, "COLUMNS": "140"}
+    return subprocess.run(
+        [program, *arguments], capture_output=True, text=True, check=False, cwd=PROJECT, env=environment
+    )
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("digits")
+
+
+@pytest.fixture(scope="module")
+def outcome(root) -> dict[str, Any]:
+    ran = slimline("run", "digits", "--root", str(root), "--json")
+    assert ran.returncode == OK, ran.stderr
+    assert "Trainer: done" in ran.stderr
+    return json.loads(ran.stdout)
+
+
+def test_the_float_model_is_good_and_the_int8_model_small(outcome):
+    assert outcome["baseline"]["metrics"]["accuracy"] >= 0.97
+    (int8,) = [candidate for candidate in outcome["candidates"] if candidate["scheme"] == "int8"]
+    assert int8["drop"]["accuracy"] <= 0.015
+    assert int8["gzip_bytes"] * 8 <= outcome["baseline"]["gzip_bytes"]
+
+
+def test_the_outcome_has_what_a_script_needs(outcome):
+    keys = {"candidates", "baseline", "chosen", "pushed_to", "seconds", "run_id", "metadata"}
+    assert keys <= set(outcome)
+    schemes = {candidate["scheme"] for candidate in outcome["candidates"]}
+    assert schemes == {"float16", "dynamic_range", "int8", "int16x8"}
+    assert {component["state"] for component in outcome["components"]} == {"done"}
+    assert len(outcome["components"]) == 14
+
+
+def test_what_was_pushed_is_what_was_blessed(outcome):
+    (chosen,) = [candidate for candidate in outcome["candidates"] if candidate["name"] == outcome["chosen"]]
+    assert chosen["gzip_bytes"] == min(candidate["gzip_bytes"] for candidate in outcome["candidates"])
+    assert model_digest(Path(outcome["pushed_to"])) == chosen["content_digest"]
+
+
+def test_lineage_leads_from_the_pushed_file_to_the_data(outcome):
+    pushed = outcome["pushed_to"]
+    traced = slimline("lineage", f"{pushed}/tflite")
+    assert traced.returncode == OK, traced.stderr
+    for expected in ("blessed by ModelBlessing", f"pushed to {pushed}", "ImportExampleGen", "target_sparsity = 0.75"):
+        assert expected in traced.stdout
+    content = json.loads(slimline("lineage", pushed, "--json").stdout)
+    nodes = {execution["node"] for execution in content["executions"]}
+    assert {"EdgeValidator", "Clusterer", "Pruner", "Trainer", "ImportExampleGen"} <= nodes
+
+
+def test_a_second_run_takes_every_step_from_the_cache(outcome, root):
+    again = slimline("run", "digits", "--root", str(root))
+    assert again.returncode == OK, again.stderr
+    assert again.stderr.count(": cached") == len(outcome["components"])
+    assert f"Pushed {outcome['chosen']}" in again.stdout
+
+
+def test_nothing_is_pushed_when_nothing_passes_and_the_exit_code_says_so(outcome, root):
+    before = sorted((root / "serving").iterdir())
+    refused = slimline("run", "tests.e2e.strict:create_pipeline", "--root", str(root))
+    assert refused.returncode == NOTHING_BLESSED, refused.stderr
+    assert "Nothing was blessed" in refused.stdout
+    assert "over the limit of -0.5" in refused.stdout
+    assert "Pusher: done" in refused.stderr
+    assert sorted((root / "serving").iterdir()) == before

@@ -1,0 +1,110 @@
+"""What the components' constructors refuse when a pipeline is built, and what they promise to stay the same."""
+
+import pytest
+from tfx.types import standard_artifacts
+
+from slimline import (
+    CalibrationDataset,
+    CalibrationSampler,
+    Clusterer,
+    ClusteringConfig,
+    EdgeValidator,
+    ExamplesConfig,
+    GateConfig,
+    Pruner,
+    PruningConfig,
+    QuantizationConfig,
+    Quantizer,
+    SamplingConfig,
+    Threshold,
+)
+from slimline.errors import ConfigError
+from tests.artifacts import channel
+
+MODEL = channel(standard_artifacts.Model)
+EXAMPLES = channel(standard_artifacts.Examples)
+SCHEMA = channel(standard_artifacts.Schema)
+CALIBRATION = channel(CalibrationDataset)
+DATA = ExamplesConfig(label_key="digit")
+GATE = GateConfig(thresholds=(Threshold(metric="accuracy", max_drop=0.01),))
+
+
+def quantizer(scheme="int8", **inputs):
+    return Quantizer(model=MODEL, config=QuantizationConfig(scheme=scheme), **inputs)
+
+
+def validator(candidates):
+    return EdgeValidator(
+        baseline=MODEL, candidates=candidates, examples=EXAMPLES, schema=SCHEMA, config=GATE, data=DATA
+    )
+
+
+def test_executor_paths_are_public_api():
+    paths = {
+        component.__name__: f"{component.EXECUTOR_SPEC.executor_class.__module__}."
+        f"{component.EXECUTOR_SPEC.executor_class.__qualname__}"
+        for component in (Pruner, Clusterer, CalibrationSampler, Quantizer, EdgeValidator)
+    }
+    assert paths == {
+        "Pruner": "slimline.pruner.executor.PrunerExecutor",
+        "Clusterer": "slimline.clusterer.executor.ClustererExecutor",
+        "CalibrationSampler": "slimline.calibration_sampler.executor.CalibrationSamplerExecutor",
+        "Quantizer": "slimline.quantizer.executor.QuantizerExecutor",
+        "EdgeValidator": "slimline.edge_validator.executor.EdgeValidatorExecutor",
+    }
+
+
+@pytest.mark.parametrize(
+    ("mistake", "hint"),
+    [
+        (lambda: QuantizationConfig(scheme="int_8"), "Did you mean 'int8'"),
+        (lambda: QuantizationConfig(sceme="int8"), "Did you mean 'scheme'"),
+        (lambda: Threshold(metric="acuracy", max_drop=0.1), "Did you mean 'accuracy'"),
+        (lambda: Threshold(metric="accuracy", max_dorp=0.1), "Did you mean 'max_drop'"),
+        (lambda: Threshold(metric="accuracy"), "at least one of max_drop"),
+        (lambda: Threshold(metric="accuracy", max_value=0.5), "more is better"),
+        (lambda: GateConfig(thresholds=()), "at least 1 item"),
+        (lambda: PruningConfig(target_sparsity=1.0), "less than 1"),
+        (lambda: PruningConfig(target_sparsity=0.5, schedule="constant", ramp=0.5), "constant has neither"),
+        (lambda: PruningConfig(target_sparsity=0.5, initial_sparsity=0.5), "under target_sparsity"),
+        (lambda: PruningConfig(epochs=0), "greater than or equal to 1"),
+        (lambda: ClusteringConfig(num_clusters=2), "greater than or equal to 3"),
+        (lambda: SamplingConfig(num_records=0), "greater than or equal to 1"),
+        (lambda: ExamplesConfig(), "label_key"),
+        (lambda: quantizer("int8"), "without calibration records"),
+        (lambda: quantizer("float16", calibration=CALIBRATION, schema=SCHEMA, data=DATA), "leave `calibration` out"),
+        (lambda: quantizer("int8", calibration=CALIBRATION), "give schema and data too"),
+        (lambda: quantizer("float16", schema=SCHEMA), "give calibration and data too"),
+        (lambda: validator([]), "1 to 16"),
+        (lambda: validator([channel(standard_artifacts.Model, "Q")] * 2), "the candidate 'Q' twice"),
+        (lambda: Pruner(MODEL, EXAMPLES, SCHEMA, config=ClusteringConfig(), data=DATA), "a PruningConfig"),
+    ],
+)
+def test_mistakes_are_refused_when_the_pipeline_is_built(mistake, hint):
+    with pytest.raises(ConfigError) as refused:
+        mistake()
+    assert hint in str(refused.value)
+
+
+def test_a_channel_of_another_type_is_refused():
+    with pytest.raises(TypeError):
+        Pruner(EXAMPLES, EXAMPLES, SCHEMA, config=PruningConfig(), data=DATA)
+
+
+def test_candidates_are_named_after_their_nodes():
+    node = quantizer("float16").with_id("Quantizer-half")
+    parameters = validator([node.outputs["quantized_model"], MODEL]).exec_properties
+    assert parameters["candidate_names"] == '["Quantizer-half", "candidate-2"]'
+
+
+def test_parameters_are_strings_only():
+    components = [
+        Pruner(MODEL, EXAMPLES, SCHEMA, config=PruningConfig(), data=DATA),
+        Clusterer(MODEL, EXAMPLES, SCHEMA, config=ClusteringConfig(), data=DATA),
+        CalibrationSampler(EXAMPLES),
+        quantizer("float16"),
+        validator([MODEL]),
+    ]
+    for component in components:
+        assert all(isinstance(value, str) for value in component.exec_properties.values())
+        assert component.exec_properties["component_version"]
