@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-
 # Narrower than this, the reasons stand below the table.
 _WIDE = 130
 

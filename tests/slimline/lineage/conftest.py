@@ -1,4 +1,4 @@
-"""A real sqlite store, filled as TFX fills it: data -> trainer -> quantizer -> validator -> pusher, and a cached run."""
+"""A real sqlite store as TFX fills it: data -> trainer -> quantizer -> validator -> pusher, and a cached run."""
 
 from dataclasses import dataclass
 from pathlib import Path
