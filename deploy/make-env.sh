@@ -39,9 +39,11 @@ sys.exit(not (pathlib.Path(sysconfig.get_path("include")) / "Python.h").exists()
     fail "$python has no C headers (Python.h). On Debian and Ubuntu: apt-get install python3-dev."
 
 started=$(date +%s)
-echo "Making .venv with $("$python" --version): about 130 packages, one to five minutes the first time ..."
-rm -rf .venv
-"$python" -m venv .venv
+echo "Making .venv with $("$python" --version): about 230 packages, one to five minutes the first time ..."
+if [ "$(.venv/bin/python --version 2>/dev/null)" != "$("$python" --version)" ]; then
+    rm -rf .venv
+    "$python" -m venv .venv
+fi
 uv_version=$(sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements.lock)
 .venv/bin/python -m pip install --quiet --disable-pip-version-check "uv==$uv_version"
 UV_LINK_MODE=${UV_LINK_MODE:-copy} .venv/bin/uv pip sync --python .venv/bin/python --require-hashes requirements.lock

@@ -10,7 +10,7 @@ from slimline.cli.app import app
 from slimline.cli.exit_codes import BAD_INPUT, FAILED
 
 README = (Path(__file__).parents[3] / "README.md").read_text()
-COMMANDS = sorted(typer.main.get_command(app).commands)
+COMMANDS = typer.main.get_group(app).commands
 
 
 def slimline(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -20,11 +20,11 @@ def slimline(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedPr
     return subprocess.run([program, *arguments], capture_output=True, text=True, check=False, cwd=cwd, env=environment)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_every_command_has_help_and_stands_in_the_readme(command):
     shown = slimline(command, "--help")
     assert shown.returncode == 0
-    description = typer.main.get_command(app).commands[command].help
+    description = COMMANDS[command].help
     assert description
     assert description.split(":")[0] in shown.stdout
     assert f"slimline {command}" in README

@@ -5,7 +5,9 @@ from slimline.lineage.runs import find_run, newest_run_id, node_states, outputs_
 
 def test_a_run_is_found_by_its_pipeline_once_it_is_newer(recorder, recorded):
     newest = newest_run_id(recorder.store)
-    assert find_run(recorder.store, "flow", after=0).run_id == "first"
+    first = find_run(recorder.store, "flow", after=0)
+    assert first is not None
+    assert first.run_id == "first"
     assert find_run(recorder.store, "flow", after=newest) is None
     assert find_run(recorder.store, "another", after=0) is None
 
@@ -16,6 +18,7 @@ def test_states_are_told_by_component(recorder, recorded):
     recorder.execution("Pruner", [], [], state="FAILED", contexts=[run])
     recorder.execution("Pusher", [], [], state="RUNNING", contexts=[run])
     found = find_run(recorder.store, "flow", after=newest_run_id(recorder.store) - 1)
+    assert found is not None
     states = {name: node.state for name, node in node_states(recorder.store, found).items()}
     assert states == {"Trainer": "CACHED", "Pruner": "FAILED", "Pusher": "RUNNING"}
 
@@ -31,6 +34,7 @@ def test_outputs_of_a_run_are_those_attributed_to_it(type_name, number, recorder
     recorder.artifact("Examples", tmp_path / "of-another-run")
     recorder.store.put_attributions_and_associations([_attribution(pushed, run.id)], [])
     found = find_run(recorder.store, "flow", after=0)
+    assert found is not None
     assert len(outputs_of_type(recorder.store, found, type_name)) == number
 
 
