@@ -12,9 +12,9 @@ from rich.table import Table
 _WIDE = 130
 
 
-def print_outcome(outcome: Mapping[str, Any]) -> None:
-    """Prints the table of candidates, and what was pushed or why nothing was."""
-    console = Console(highlight=False)
+def print_outcome(outcome: Mapping[str, Any], console: Console | None = None) -> None:
+    """Prints the table of candidates, and what was pushed or why nothing was; on standard output unless told else."""
+    console = console or Console(highlight=False)
     if not outcome["validated"]:
         console.print(f"Done in {outcome['seconds']:.0f} s. The pipeline has no EdgeValidator.")
         return
