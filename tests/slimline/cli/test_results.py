@@ -1,0 +1,126 @@
+import pytest
+
+from slimline.cli.results import print_outcome
+
+WIDE, NARROW = "200", "80"
+
+
+def candidate(name, verdict, reason, **figures):
+    known = {"size_bytes": 12345, "gzip_bytes": 6789, "metrics": {"accuracy": 0.9375}, "drop": {"accuracy": 0.03125}}
+    return {"name": name, "verdict": verdict, "reasons": [reason], "latency_ms": 0.25, **known, **figures}
+
+
+PASSED = candidate("Quantizer.int8", "pass", "accuracy drop 0.03125, limit 0.05")
+FAILED = candidate("Quantizer.int16x8", "fail", "accuracy drop 0.03125 is 0.02125 over the limit of 0.01")
+UNREADABLE = candidate(
+    "broken", "fail", "no file", size_bytes=None, gzip_bytes=None, metrics={}, drop={}, latency_ms=None
+)
+
+
+def outcome(candidates, chosen=None, pushed_to=None):
+    baseline = {"size_bytes": 50000, "gzip_bytes": 40000, "metrics": {"accuracy": 0.96875}, "latency_ms": 0.5}
+    return {
+        "pipeline": "digits",
+        "seconds": 12.4,
+        "validated": True,
+        "primary_metric": "accuracy",
+        "num_examples": 360,
+        "baseline": baseline,
+        "candidates": candidates,
+        "chosen": chosen,
+        "pushed_to": pushed_to,
+    }
+
+
+@pytest.fixture
+def show(capsys, monkeypatch):
+    """Prints an outcome on a terminal of some width, and returns the lines."""
+
+    def run(content, width=WIDE):
+        monkeypatch.setenv("COLUMNS", width)
+        print_outcome(content)
+        return capsys.readouterr().out.splitlines()
+
+    return run
+
+
+def row(lines, name):
+    """Returns the cells of a candidate's row: the line that begins with its name, followed by a space."""
+    (cells,) = [line.split() for line in lines if line.strip().startswith(f"{name} ")]
+    return cells
+
+
+def test_the_chosen_is_marked_and_where_it_was_pushed_is_said(show):
+    lines = show(outcome([FAILED, PASSED], "Quantizer.int8", "/models/17"))
+    assert row(lines, "Quantizer.int8")[:7] == [
+        "Quantizer.int8",
+        "12,345",
+        "6,789",
+        "0.9375",
+        "+0.0312",
+        "0.250",
+        "chosen",
+    ]
+    assert row(lines, "Quantizer.int16x8")[6] == "fail"
+    assert row(lines, "float original") == ["float", "original", "50,000", "40,000", "0.9688", "0.500"]
+    assert "Pushed Quantizer.int8 to /models/17" in lines
+    assert "Where it came from: slimline lineage /models/17" in lines
+    assert lines[-1] == "Done in 12 s."
+
+
+def test_one_that_passed_but_was_not_chosen_is_marked_as_passed(show):
+    lines = show(outcome([PASSED, candidate("other", "pass", "fine")], "other", "/models/17"))
+    assert (row(lines, "Quantizer.int8")[6], row(lines, "other")[6]) == ("pass", "chosen")
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_a_refusal_says_so_with_every_reason_in_full(show, width):
+    lines = show(outcome([FAILED, UNREADABLE]), width)
+    assert "Nothing was blessed, and nothing was pushed." in lines
+    assert f"  Quantizer.int16x8: {FAILED['reasons'][0]}" in lines
+    assert "  broken: no file" in lines
+    assert not [line for line in lines if "Pushed" in line or "chosen" in line]
+
+
+def test_a_blessed_model_that_was_not_pushed_is_said_to_be_so(show):
+    lines = show(outcome([PASSED], "Quantizer.int8"))
+    assert "Blessed Quantizer.int8. Nothing was pushed." in lines
+    assert not [line for line in lines if "Pushed" in line or "lineage" in line]
+
+
+def test_a_pipeline_without_a_validator_has_no_table(show):
+    lines = show({"validated": False, "seconds": 3.7, "candidates": [], "chosen": None, "pushed_to": None})
+    assert lines == ["Done in 4 s. The pipeline has no EdgeValidator."]
+
+
+def test_figures_that_are_not_known_are_left_empty(show):
+    assert row(show(outcome([UNREADABLE])), "broken") == ["broken", "fail", "no", "file"]
+
+
+def test_the_table_says_on_how_many_examples_of_which_pipeline(show):
+    assert "digits: all models on the same 360 examples" in [line.strip() for line in show(outcome([FAILED]))]
+
+
+@pytest.mark.parametrize(("drop", "shown"), [(-0.25, "-0.2500"), (0.25, "+0.2500"), (0.0, "+0.0000")])
+def test_gain_loss_and_neither_are_told_apart(show, drop, shown):
+    content = outcome([candidate("any", "pass", "fine", drop={"accuracy": drop})], "any")
+    assert row(show(content), "any")[4] == shown
+
+
+def test_reasons_stand_in_the_table_where_there_is_room_and_else_below_it(show):
+    content = outcome([PASSED, FAILED], "Quantizer.int8", "/models/17")
+    below = f"  Quantizer.int16x8: {FAILED['reasons'][0]}"
+    wide, narrow = show(content), show(content, NARROW)
+    assert "over the limit" in " ".join(row(wide, "Quantizer.int16x8"))
+    assert below not in wide
+    assert below in narrow
+    assert row(narrow, "Quantizer.int16x8")[6:] == ["fail"]
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_brackets_in_names_and_paths_are_printed_as_they_are(show, width):
+    odd = candidate("[red]odd", "pass", "[bold]why")
+    lines = show(outcome([odd], "[red]odd", "/models/[1]/" + "long" * 40), width)
+    assert row(lines, "[red]odd")[6] == "chosen"
+    assert any("[bold]why" in line for line in lines)
+    assert f"Pushed [red]odd to /models/[1]/{'long' * 40}" in lines

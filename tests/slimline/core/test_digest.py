@@ -1,0 +1,99 @@
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from slimline.core.digest import file_digest, folder_digest, model_digest
+
+# The command of `folder_digest`'s docstring.
+COREUTILS = r"find . -type f -printf '%P\n' | LC_ALL=C sort | xargs -d '\n' sha256sum | sha256sum"
+# "a-/b" comes before "a/b" in byte order, and after it when folders are compared first.
+FOLDERS = st.lists(st.sampled_from(["a", "a-", "a b", "É", "é'"]), max_size=3)
+FILES = st.sampled_from(["b", "B", "0", "b.c", ".hidden", '"'])
+TREES = st.dictionaries(
+    st.builds(lambda folders, file: "/".join([*folders, file]), FOLDERS, FILES), st.binary(max_size=5), min_size=1
+)
+
+
+def write_tree(folder, tree):
+    for name, content in tree.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def digest_of_tree(tree):
+    with tempfile.TemporaryDirectory() as folder:
+        return folder_digest(write_tree(Path(folder), tree))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_tree(tmp_path / "folder", {"one": b"1", "deep/two": b"2"})
+
+
+@given(TREES)
+@settings(max_examples=30, deadline=None)
+def test_a_folder_has_the_digest_that_coreutils_print(tree):
+    with tempfile.TemporaryDirectory() as folder:
+        write_tree(Path(folder), tree)
+        printed = subprocess.run(["bash", "-c", COREUTILS], cwd=folder, capture_output=True, check=True, text=True)
+        assert folder_digest(Path(folder)) == f"sha256:{printed.stdout.split()[0]}"
+
+
+@given(TREES, TREES)
+@settings(deadline=None)
+def test_folders_have_the_same_digest_exactly_when_they_hold_the_same(tree, other):
+    assert (digest_of_tree(tree) == digest_of_tree(other)) == (tree == other)
+
+
+def test_the_digest_of_a_file_is_that_of_the_standard(tmp_path):
+    # FIPS 180-4, the example of a million letters a.
+    (tmp_path / "file").write_bytes(b"a" * 1_000_000)
+    assert file_digest(tmp_path / "file") == "sha256:cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"
+
+
+def test_the_place_and_empty_folders_do_not_matter(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "elsewhere" / "copy")
+    (copy / "empty").mkdir()
+    assert folder_digest(copy) == folder_digest(folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: (folder / "one").write_bytes(b"2"),
+        lambda folder: (folder / "one").rename(folder / "One"),
+        lambda folder: (folder / "one").rename(folder / "deep" / "one"),
+        lambda folder: (folder / "three").touch(),
+        lambda folder: (folder / "deep" / "two").unlink(),
+    ],
+)
+def test_any_change_changes_the_digest(folder, change):
+    before = folder_digest(folder)
+    change(folder)
+    assert folder_digest(folder) != before
+
+
+def test_a_tflite_model_has_one_digest_wherever_it_lies(tmp_path):
+    artifact = write_tree(tmp_path / "artifact", {"Format-Serving/tflite": b"model", "notes": b"more"})
+    pushed = write_tree(tmp_path / "pushed", {"tflite": b"model"})
+    (tmp_path / "renamed.tflite").write_bytes(b"model")
+    expected = file_digest(tmp_path / "renamed.tflite")
+    for path in (artifact, artifact / "Format-Serving", pushed, pushed / "tflite", tmp_path / "renamed.tflite"):
+        assert model_digest(path) == expected
+
+
+def test_any_other_model_is_identified_by_its_whole_serving_folder(tmp_path):
+    files = {"saved_model.pb": b"graph", "variables/variables.index": b"weights"}
+    artifact = write_tree(tmp_path / "artifact", {f"Format-Serving/{name}": content for name, content in files.items()})
+    pushed = write_tree(tmp_path / "pushed", files)
+    assert model_digest(artifact) == model_digest(pushed) == folder_digest(pushed)
+    (artifact / "notes").touch()
+    assert model_digest(artifact) == model_digest(pushed)
+    (artifact / "Format-Serving" / "variables" / "variables.index").write_bytes(b"others")
+    assert model_digest(artifact) != model_digest(pushed)
