@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     from slimline.artifacts import CalibrationDataset, EdgeEvaluation
     from slimline.calibration_sampler.component import CalibrationSampler
     from slimline.clusterer.component import Clusterer
-    from slimline.core.clustering import ClusteringConfig
+    from slimline.core.clustering import ClusteringConfig, ClusteringRule
     from slimline.core.examples import ExamplesConfig
     from slimline.core.gates import GateConfig, Threshold
-    from slimline.core.pruning import PruningConfig
+    from slimline.core.pruning import PruningConfig, PruningRule
+    from slimline.core.qat import QatConfig
     from slimline.core.quantization import QuantizationConfig
     from slimline.core.sampling import SamplingConfig
     from slimline.edge_validator.component import EdgeValidator
@@ -43,12 +44,15 @@ _HOMES = {
     "CalibrationSampler": "slimline.calibration_sampler.component",
     "Clusterer": "slimline.clusterer.component",
     "ClusteringConfig": "slimline.core.clustering",
+    "ClusteringRule": "slimline.core.clustering",
     "EdgeEvaluation": "slimline.artifacts",
     "EdgeValidator": "slimline.edge_validator.component",
     "ExamplesConfig": "slimline.core.examples",
     "GateConfig": "slimline.core.gates",
     "Pruner": "slimline.pruner.component",
     "PruningConfig": "slimline.core.pruning",
+    "PruningRule": "slimline.core.pruning",
+    "QatConfig": "slimline.core.qat",
     "QuantizationConfig": "slimline.core.quantization",
     "Quantizer": "slimline.quantizer.component",
     "SamplingConfig": "slimline.core.sampling",
@@ -60,12 +64,15 @@ __all__ = [
     "CalibrationSampler",
     "Clusterer",
     "ClusteringConfig",
+    "ClusteringRule",
     "EdgeEvaluation",
     "EdgeValidator",
     "ExamplesConfig",
     "GateConfig",
     "Pruner",
     "PruningConfig",
+    "PruningRule",
+    "QatConfig",
     "QuantizationConfig",
     "Quantizer",
     "SamplingConfig",

@@ -9,12 +9,18 @@ CONTENT_DIGEST = "content_digest"
 # The digest of the model that a component was given.
 SOURCE_DIGEST = "source_digest"
 
-# Pruner and Clusterer.
+# Pruner, Clusterer and Quantizer: what is measured of the kernels, with the digest of the file that has all of it.
 SPARSITY = "sparsity"
+SPARSITY_BEFORE = "sparsity_before"
 MAX_DISTINCT_WEIGHTS = "max_distinct_weights"
+MAX_DISTINCT_PER_CHANNEL = "max_distinct_per_channel"
+LOST_GAINS = "lost_gains"
+GAINS_DIGEST = "gains_digest"
 
 # Quantizer.
 SCHEME = "scheme"
+TRAINING = "training"
+COLLABORATION = "collaboration"
 SIZE_BYTES = "size_bytes"
 GZIP_BYTES = "gzip_bytes"
 
@@ -46,6 +52,7 @@ EDGE_EVALUATION_TYPE = "slimline.EdgeEvaluation"
 # Files inside artifacts.
 SERVING_FOLDER = "Format-Serving"
 TFLITE_FILE = "tflite"
+GAINS_FILE = "gains.json"
 EVALUATION_FILE = "evaluation.json"
 CALIBRATION_RECORDS_FILE = "records.tfrecord.gz"
 CALIBRATION_MANIFEST_FILE = "manifest.json"

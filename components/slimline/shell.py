@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from tfx.components.util import examples_utils
+from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.dsl.io import fileio
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
@@ -16,7 +17,7 @@ from tfx.types.component_spec import ExecutionParameter
 from tfx.utils import io_utils
 
 from slimline.core.config import Config
-from slimline.core.examples import has_records, list_files
+from slimline.core.records import has_records, list_files
 from slimline.errors import ConfigError, ExamplesError, near_miss
 
 ArtifactsByKey: TypeAlias = Mapping[str, Sequence[Artifact]]
@@ -94,6 +95,12 @@ def refuse_empty_splits(examples: Artifact) -> None:
                 "at least one record in every split",
                 "check the input of the ExampleGen, or leave this split out of its configuration",
             )
+
+
+def node_id(executor: BaseExecutor) -> str:
+    """Returns the id of the node that an executor runs for; empty when it runs without a pipeline."""
+    node = executor._context.pipeline_node if executor._context is not None else None
+    return str(node.node_info.id) if node is not None else ""
 
 
 def schema_file(schema: Artifact) -> str:

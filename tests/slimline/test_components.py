@@ -15,6 +15,8 @@ from slimline import (
     GateConfig,
     Pruner,
     PruningConfig,
+    PruningRule,
+    QatConfig,
     QuantizationConfig,
     Quantizer,
     SamplingConfig,
@@ -34,6 +36,10 @@ GATE = GateConfig(thresholds=(Threshold(metric="accuracy", max_drop=0.01),))
 
 def quantizer(scheme="int8", **inputs):
     return Quantizer(model=MODEL, config=QuantizationConfig(scheme=scheme), **inputs)
+
+
+def trained(**inputs):
+    return Quantizer(model=MODEL, config=QuantizationConfig(scheme="int8", training="qat"), **inputs)
 
 
 def unchecked(**options: Any) -> Any:
@@ -74,15 +80,27 @@ def test_executor_paths_are_public_api():
         (lambda: GateConfig(thresholds=()), "at least 1 item"),
         (lambda: PruningConfig(target_sparsity=1.0), "less than 1"),
         (lambda: PruningConfig(target_sparsity=0.5, schedule="constant", ramp=0.5), "constant has neither"),
-        (lambda: PruningConfig(target_sparsity=0.5, initial_sparsity=0.5), "under target_sparsity"),
+        (lambda: PruningConfig(target_sparsity=0.5, initial_sparsity=0.5), "under every target_sparsity"),
         (lambda: PruningConfig(epochs=0), "greater than or equal to 1"),
         (lambda: ClusteringConfig(num_clusters=2), "greater than or equal to 3"),
         (lambda: SamplingConfig(num_records=0), "greater than or equal to 1"),
         (lambda: ExamplesConfig(**unchecked()), "label_key"),
         (lambda: quantizer("int8"), "without calibration records"),
         (lambda: quantizer("float16", calibration=CALIBRATION, schema=SCHEMA, data=DATA), "leave `calibration` out"),
-        (lambda: quantizer("int8", calibration=CALIBRATION), "give schema and data too"),
-        (lambda: quantizer("float16", schema=SCHEMA), "give calibration and data too"),
+        (lambda: quantizer("int8", calibration=CALIBRATION), "give data and schema too"),
+        (lambda: trained(), "give data and examples and schema too"),
+        (lambda: quantizer("float16", examples=EXAMPLES), "leave examples out"),
+        (lambda: QuantizationConfig(scheme="int16x8", training="qat"), "TFMOT trains for int8 alone"),
+        (lambda: QuantizationConfig(scheme="int8", qat=QatConfig()), "without effect otherwise"),
+        (lambda: PruningConfig(structure="block"), "block_size with structure='block'"),
+        (lambda: PruningConfig(block_pooling="max"), "block_pooling belongs to structure='block'"),
+        (lambda: PruningConfig(structure="m_by_n", m_by_n=(4, 4)), "m at least 1 and under n"),
+        (lambda: PruningConfig(structure="m_by_n", m_by_n=(2, 4), target_sparsity=0.7), "neither target_sparsity"),
+        (lambda: PruningConfig(scope="model", rules=(PruningRule(target_sparsity=0),)), "either rules or scope"),
+        (lambda: ExamplesConfig(label_key="y", label_is_input=True), "either label_key"),
+        (lambda: ExamplesConfig(input_fn="m.f", preprocessing_fn="m.g"), "either preprocessing_fn or input_fn"),
+        (lambda: ExamplesConfig(label_key="y", input_fn="m.f"), "no label_key"),
+        (lambda: quantizer("float16", schema=SCHEMA), "leave schema out"),
         (lambda: validator([]), "1 to 16"),
         (lambda: validator([channel(standard_artifacts.Model, "Q")] * 2), "the candidate 'Q' twice"),
         (lambda: Pruner(MODEL, EXAMPLES, SCHEMA, config=WRONG_KIND, data=DATA), "a PruningConfig"),

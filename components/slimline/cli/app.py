@@ -61,6 +61,18 @@ def compile_(
 
 
 @app.command()
+def inspect(
+    model: Annotated[Path, typer.Argument(help="A model's folder or file, as a Trainer exported it.")],
+    custom_objects: Annotated[str | None, typer.Option(help="Dotted path of a module with layers of your own.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell what pruning, clustering, training and quantization can do to a model, layer by layer."""
+    from slimline.cli.inspecting import inspect_path
+
+    inspect_path(model, custom_objects, as_json=as_json)
+
+
+@app.command()
 def lineage(
     path: Annotated[Path, typer.Argument(help="A .tflite file, a pushed folder or a model's folder.")],
     metadata: Annotated[

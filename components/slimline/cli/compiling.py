@@ -38,6 +38,9 @@ def compile_to_file(request: Request) -> None:
             log.unlink()
             raise
     log.unlink()
+    console.print(f"Wrote {output}: load it in Kubeflow, or submit it with", soft_wrap=True, markup=False)
     console.print(
-        f"Wrote {output}: load it in Kubeflow, or with kfp.Client().create_run_from_pipeline_package()", soft_wrap=True
+        f"  kfp.Client().create_run_from_pipeline_package({output.name!r}, pipeline_root='URI that TFX can open')",
+        soft_wrap=True,
+        markup=False,
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.spinner import Spinner
 from rich.table import Table
 
@@ -61,7 +62,7 @@ class _Screen:
             )
         for name, node in progress.nodes.items():
             symbol = self._spinner if node.state == "running" else _SYMBOLS[node.state]
-            table.add_row(symbol, name, node.state, _duration(node), style=_STYLES[node.state])
+            table.add_row(symbol, name, node.state, _duration(node), escape(node.text), style=_STYLES[node.state])
         self._live.update(table)
 
 
@@ -71,6 +72,7 @@ class _Lines:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._states: dict[str, str] = {}
+        self._texts: dict[str, str] = {}
 
     def __enter__(self) -> "_Lines":
         self._console.print("loading TensorFlow and TFX, half a minute is usual")
@@ -83,7 +85,13 @@ class _Lines:
         for name, node in progress.nodes.items():
             if node.state != self._states.get(name, "waiting"):
                 self._states[name] = node.state
-                self._console.print(f"{progress.seconds:5.0f} s  {name}: {node.state} {_duration(node)}".rstrip())
+                self._print(progress, f"{name}: {node.state} {_duration(node)}".rstrip())
+            if node.text and node.text != self._texts.get(name):
+                self._texts[name] = node.text
+                self._print(progress, f"{name}: {node.text}")
+
+    def _print(self, progress: Progress, line: str) -> None:
+        self._console.print(f"{progress.seconds:5.0f} s  {line}", markup=False, soft_wrap=True)
 
 
 def _duration(node: Node) -> str:

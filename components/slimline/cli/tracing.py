@@ -18,6 +18,7 @@ from slimline.lineage.store import find_store_file, open_store, sqlite_config
 # TFX's own bookkeeping, which says nothing of where a model came from.
 _HIDDEN_PROPERTIES = {"tfx_version", "is_external", "name", "producer_component", "pipeline_name", "state"}
 _MAX_VALUE_CHARS = 160
+_WIDE = 1_000
 
 
 def trace_file(path: Path, metadata: Path | None, *, as_json: bool) -> None:
@@ -43,6 +44,9 @@ def trace_file(path: Path, metadata: Path | None, *, as_json: bool) -> None:
         )
         return
     console = Console(highlight=False)
+    if not console.is_terminal:
+        # Whoever searches the output wants a value on one line.
+        console.width = _WIDE
     console.print(f"{path} is {artifact.type} {artifact.id} of {store_file}", soft_wrap=True, markup=False)
     console.print(f"content {digest}", soft_wrap=True, markup=False)
     for statement in (*_blessings(lineage, digest), *(f"pushed to {place}" for place in dict.fromkeys(pushes))):

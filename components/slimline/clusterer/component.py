@@ -11,7 +11,7 @@ from slimline.clusterer.executor import ClustererExecutor
 from slimline.core.clustering import ClusteringConfig
 from slimline.core.examples import ExamplesConfig
 
-VERSION = "1"
+VERSION = "2"
 
 
 class ClustererSpec(ComponentSpec):
@@ -23,7 +23,10 @@ class ClustererSpec(ComponentSpec):
         "examples": ChannelParameter(type=standard_artifacts.Examples),
         "schema": ChannelParameter(type=standard_artifacts.Schema),
     }
-    OUTPUTS = {"clustered_model": ChannelParameter(type=standard_artifacts.Model)}
+    OUTPUTS = {
+        "clustered_model": ChannelParameter(type=standard_artifacts.Model),
+        "model_run": ChannelParameter(type=standard_artifacts.ModelRun),
+    }
 
 
 class Clusterer(BaseComponent):
@@ -61,5 +64,6 @@ class Clusterer(BaseComponent):
                 data=shell.to_parameter(data, ExamplesConfig),
                 component_version=VERSION,
                 clustered_model=Channel(type=standard_artifacts.Model),
+                model_run=Channel(type=standard_artifacts.ModelRun),
             )
         )

@@ -9,7 +9,8 @@ from tfx.dsl.components.base.base_executor import BaseExecutor
 from slimline import shell
 from slimline.core.clustering import ClusteringConfig, cluster
 from slimline.core.examples import ExamplesConfig
-from slimline.core.weights import OptimizedModel
+from slimline.core.stages import OptimizedModel, Technique
+from slimline.core.training import Watch
 from slimline.fine_tuning import run_stage
 
 
@@ -23,7 +24,9 @@ class ClustererExecutor(BaseExecutor):
         config = ClusteringConfig.from_json(exec_properties[shell.CONFIG])
         data = ExamplesConfig.from_json(exec_properties[shell.DATA])
 
-        def optimize(model: tf_keras.Model, dataset: tf.data.Dataset, _num_examples: int) -> OptimizedModel:
-            return cluster(model, dataset, config)
+        def optimize(
+            model: tf_keras.Model, dataset: tf.data.Dataset, num_examples: int, watch: Watch
+        ) -> OptimizedModel:
+            return cluster(model, dataset, num_examples, config, watch=watch)
 
-        run_stage(input_dict, shell.single(output_dict, "clustered_model"), config, data, optimize)
+        run_stage(self, input_dict, output_dict, Technique.CLUSTERING, config, data, optimize)

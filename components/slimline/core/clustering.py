@@ -11,13 +11,15 @@ import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras
 from pydantic import Field
-from tensorflow_model_optimization.python.core.clustering.keras import clustering_registry
 from tensorflow_model_optimization.python.core.clustering.keras.experimental import cluster as sparse_clustering
 
-from slimline.core.model_io import copy_model, require_layers
-from slimline.core.training import FineTuningConfig, compile_like, fine_tune
-from slimline.core.weights import OptimizedModel, describe, kernels
-from slimline.errors import ModelError
+from slimline.core.preflight import plan
+from slimline.core.rules import LayerRule, first_match, require_matches
+from slimline.core.stages import OptimizedModel, StageConfig, Technique
+from slimline.core.support import MIN_CLUSTERS, num_clusterable
+from slimline.core.training import Watch, compile_like, fine_tune, num_steps
+from slimline.core.weights import count_kernels, kernels
+from slimline.errors import ConfigError
 
 _INITIALIZATIONS = {
     "kmeans++": tfmot.clustering.keras.CentroidInitialization.KMEANS_PLUS_PLUS,
@@ -25,51 +27,81 @@ _INITIALIZATIONS = {
     "linear": tfmot.clustering.keras.CentroidInitialization.LINEAR,
     "random": tfmot.clustering.keras.CentroidInitialization.RANDOM,
 }
-# TFMOT refuses fewer when it has to keep zeros: one centroid is the zero itself.
-_MIN_CLUSTERS = 3
 
 
-class ClusteringConfig(FineTuningConfig):
+class ClusteringRule(LayerRule):
+    """A number of clusters for some of the layers.
+
+    Attributes:
+      num_clusters: As in `ClusteringConfig`; nothing leaves these layers as they are.
+    """
+
+    num_clusters: int | None = Field(ge=MIN_CLUSTERS)
+
+
+class ClusteringConfig(StageConfig):
     """How many values each kernel may keep.
 
     Attributes:
       num_clusters: Distinct values per kernel, zero included. A kernel with fewer distinct weights gets as many
         clusters as it has.
+      rules: Other numbers for some of the layers; the first rule that matches a layer counts.
       centroid_initialization: Where the values start.
       keep_zeros: Whether the zeros of a sparse kernel stay zeros.
     """
 
-    num_clusters: int = Field(default=16, ge=_MIN_CLUSTERS)
+    num_clusters: int = Field(default=16, ge=MIN_CLUSTERS)
+    rules: tuple[ClusteringRule, ...] = ()
     centroid_initialization: Literal["kmeans++", "density", "linear", "random"] = "kmeans++"
     keep_zeros: bool = True
 
 
-def cluster(model: tf_keras.Model, dataset: tf.data.Dataset, config: ClusteringConfig) -> OptimizedModel:
+def cluster(
+    model: tf_keras.Model,
+    dataset: tf.data.Dataset,
+    num_examples: int,
+    config: ClusteringConfig,
+    *,
+    watch: Watch | None = None,
+) -> OptimizedModel:
     """Clusters the kernels of a copy of a trained model while fine-tuning it.
+
+    Layers that can't be clustered stay as they are; the result says which and why.
 
     Args:
       model: Functional or Sequential; it is not changed.
-      dataset: Batches of (inputs, label).
+      dataset: Batches of (inputs, label), `config.batch_size` each.
+      num_examples: Examples in one pass of `dataset`.
       config: Number of clusters and fine-tuning.
+      watch: Where to tell of the progress.
+
+    Returns:
+      A flat float32 model without TFMOT's wrappers, compiled like the one given.
 
     Raises:
-      ModelError: No layer of the model can be clustered, or fine-tuning failed.
+      ModelError: Something stands in the way of clustering this model (all of it is named), or fine-tuning failed.
+      ConfigError: A rule matches no layer, or a batch is larger than the data.
+
+    Example:
+      >>> import tf_keras, tensorflow as tf
+      >>> model = tf_keras.Sequential([tf_keras.layers.Dense(8, input_shape=(4,)), tf_keras.layers.Dense(1)])
+      >>> model.compile("adam", "mse")
+      >>> data = tf.data.Dataset.from_tensor_slices((tf.random.normal((64, 4)), tf.zeros((64, 1)))).batch(32)
+      >>> clustered = cluster(model, data, 64, ClusteringConfig(num_clusters=4))
+      >>> [kernel.num_distinct <= 4 for kernel in clustered.kernels]
+      [True, True]
     """
-    require_layers(model, model.name)
+    num_steps(num_examples, config)
     tf_keras.utils.set_random_seed(config.seed)
-    copy = copy_model(model)
-    clusters = {layer.name: _num_clusters(layer, config) for layer in copy.layers if _is_clusterable(layer)}
-    clustered_layers = {name for name, number in clusters.items() if number >= _MIN_CLUSTERS}
-    if not clustered_layers:
-        kinds = ", ".join(sorted({type(layer).__name__ for layer in model.layers}))
-        raise ModelError(
-            f"a model of {kinds}",
-            f"at least one layer that TFMOT clusters, as Dense or Conv2D, with {_MIN_CLUSTERS} different weights",
-            "leave out the Clusterer",
-        )
+    planned = plan(model, Technique.CLUSTERING)
+    layers = [planned.model.get_layer(name) for name in planned.covered]
+    require_matches(config.rules, layers)
+    clusters = {layer.name: number for layer in layers if (number := _num_clusters(layer, config)) is not None}
+    if not clusters:
+        raise ConfigError("rules that leave every layer as it is", "a layer to cluster", "leave out the clustering")
 
     def wrap(layer: tf_keras.layers.Layer) -> tf_keras.layers.Layer:
-        if layer.name not in clustered_layers:
+        if layer.name not in clusters:
             return layer
         return sparse_clustering.cluster_weights(
             layer,
@@ -78,24 +110,19 @@ def cluster(model: tf_keras.Model, dataset: tf.data.Dataset, config: ClusteringC
             preserve_sparsity=config.keep_zeros and _is_sparse(layer),
         )
 
-    wrapped = tf_keras.models.clone_model(copy, clone_function=wrap)
-    fine_tune(wrapped, model, dataset, config)
+    wrapped = tf_keras.models.clone_model(planned.model, clone_function=wrap)
+    fine_tune(wrapped, model, dataset, config, watch=watch)
     clustered = tfmot.clustering.keras.strip_clustering(wrapped)
     compile_like(clustered, model, config)
-    return describe(clustered, clustered_layers)
+    by_rule = {layer.name: "a rule leaves it" for layer in layers if layer.name not in clusters}
+    return OptimizedModel(clustered, count_kernels(clustered), {**planned.left, **by_rule})
 
 
-def _is_clusterable(layer: tf_keras.layers.Layer) -> bool:
-    registry = clustering_registry.ClusteringRegistry
-    if not registry.supports(layer) or isinstance(layer, tf_keras.layers.DepthwiseConv2D):
-        return False
-    return bool(registry.make_clusterable(layer).get_clusterable_weights())
-
-
-def _num_clusters(layer: tf_keras.layers.Layer, config: ClusteringConfig) -> int:
-    """Returns the clusters a layer can hold: k-means++ needs more different weights than centroids."""
-    smallest = min((np.unique(values).size for _, values in kernels(layer)), default=0)
-    return min(config.num_clusters, smallest)
+def _num_clusters(layer: tf_keras.layers.Layer, config: ClusteringConfig) -> int | None:
+    """Returns the clusters for a layer, no more than it can hold: k-means++ takes its centroids from the weights."""
+    rule = first_match(config.rules, layer)
+    wanted = config.num_clusters if rule is None else rule.num_clusters
+    return None if wanted is None else min(wanted, num_clusterable(layer))
 
 
 def _is_sparse(layer: tf_keras.layers.Layer) -> bool:

@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
-import tf_keras
 
 from slimline.core.gates import GateConfig, Measured, choose, judge
+from slimline.core.intake import TrainedModel
 from slimline.core.metrics import METRICS, drop
 from slimline.core.model_io import gzip_size
 from slimline.core.quantization import QuantizationConfig, quantize
@@ -93,12 +93,12 @@ class Evaluation:
 
 
 def evaluate(
-    baseline: tf_keras.Model, candidates: Sequence[Candidate], batches: Iterable[Batch], config: GateConfig
+    baseline: TrainedModel, candidates: Sequence[Candidate], batches: Iterable[Batch], config: GateConfig
 ) -> Evaluation:
     """Measures all models on the same examples and applies the limits.
 
     Args:
-      baseline: The Trainer's model, with one output.
+      baseline: The Trainer's model of any kind that `load_model` returns, with one output.
       candidates: At least one, with different names.
       batches: (inputs by name, labels) as NumPy arrays.
       config: Metrics, limits and goal.
@@ -143,7 +143,7 @@ def evaluate(
 class _CandidateRun:
     """One candidate on its way through the examples. A candidate that fails keeps the reason and the others go on."""
 
-    def __init__(self, candidate: Candidate, baseline: tf_keras.Model, config: GateConfig) -> None:
+    def __init__(self, candidate: Candidate, baseline: TrainedModel, config: GateConfig) -> None:
         self._candidate = candidate
         self._config = config
         self._totals = dict.fromkeys(config.metrics, 0.0)
@@ -211,7 +211,7 @@ class _CandidateRun:
         )
 
 
-def _misfit(model: TFLiteModel, baseline: tf_keras.Model) -> str | None:
+def _misfit(model: TFLiteModel, baseline: TrainedModel) -> str | None:
     """Returns why a candidate can't be compared with the baseline, or nothing when it can."""
     inputs = {name: tuple(t.shape[1:]) for name, t in zip(baseline.input_names, baseline.inputs, strict=True)}
     outputs = {name: tuple(t.shape[1:]) for name, t in zip(baseline.output_names, baseline.outputs, strict=True)}
@@ -223,7 +223,7 @@ def _misfit(model: TFLiteModel, baseline: tf_keras.Model) -> str | None:
 
 
 def _describe_baseline(
-    baseline: tf_keras.Model, metrics: Mapping[str, float], example: Mapping[str, np.ndarray]
+    baseline: TrainedModel, metrics: Mapping[str, float], example: Mapping[str, np.ndarray]
 ) -> dict[str, Any]:
     """Describes the original; a Keras model has no file size to compare with, its plain conversion has."""
     try:

@@ -1,116 +1,77 @@
-"""Reads TFX Examples as batches of (model inputs, label), with the schema as the contract between the two.
+"""Reads TFX Examples as batches of (model inputs, label)."""
 
-The model says which inputs it takes and in which shape; the schema says which features exist and of which type. Both
-are compared before any training starts.
-"""
-
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from math import prod
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
+import numpy as np
 import tensorflow as tf
-import tf_keras
-from google.protobuf import text_format
-from pydantic import Field
+from pydantic import Field, model_validator
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from slimline.core.config import Config
-from slimline.core.tfrecord import read_records
-from slimline.errors import ExamplesError, near_miss
+from slimline.core.features import (
+    find_feature,
+    input_spec,
+    label_spec,
+    match_inputs,
+    schema_spec,
+    to_inputs,
+)
+from slimline.core.intake import TrainedModel
+from slimline.core.records import Records, open_records
+from slimline.core.user_code import load_function
+from slimline.errors import ConfigError, ExamplesError
 
-_DTYPES = {schema_pb2.FLOAT: tf.float32, schema_pb2.INT: tf.int64, schema_pb2.BYTES: tf.string}
 _SHUFFLE_BUFFER = 10_000
+
+_Parse: TypeAlias = Callable[[tf.Tensor], tuple[dict[str, tf.Tensor], Any]]
 
 
 class ExamplesConfig(Config):
-    """How Examples become what a model is trained and measured on.
+    """How Examples become what a model is trained and measured on. It is the same for all components of a pipeline.
 
     Attributes:
-      label_key: Feature that holds the label.
+      label_key: Feature that holds the label; for a model of several outputs one feature per output name.
+      label_is_input: The model is to give back what it gets, as an autoencoder: there is no label feature.
       input_features: For each model input whose name is not the name of a feature, the feature to feed it. A model of
         one input needs no entry when the Examples have one feature besides the label.
+      preprocessing_fn: Dotted path of a function from a batch of parsed features, by name, to (inputs by name, label).
+        It replaces the matching of features with inputs.
+      input_fn: Dotted path of a function `read(files, schema, batch_size)` that returns a `tf.data.Dataset` of batches
+        of (inputs by name, label). It replaces the reading of Examples altogether.
     """
 
-    label_key: str = Field(min_length=1)
+    label_key: str | dict[str, str] | None = None
+    label_is_input: bool = False
     input_features: dict[str, str] = Field(default_factory=dict)
+    preprocessing_fn: str | None = None
+    input_fn: str | None = None
 
+    @model_validator(mode="after")
+    def _check(self) -> "ExamplesConfig":
+        if self.preprocessing_fn is not None and self.input_fn is not None:
+            raise ValueError("either preprocessing_fn or input_fn")
+        has_own_code = self.preprocessing_fn is not None or self.input_fn is not None
+        if not has_own_code and (self.label_key is None) != self.label_is_input:
+            raise ValueError("either label_key='…' or label_is_input=True")
+        if has_own_code and (self.label_key or self.label_is_input or self.input_features):
+            raise ValueError("no label_key, label_is_input and input_features beside a function that replaces them")
+        if self.label_key in ("", {}):
+            raise ValueError("label_key with the name of a feature")
+        return self
 
-@dataclass(frozen=True)
-class Records:
-    """The files of one split, read through once: none is broken.
-
-    Attributes:
-      files: Paths or URIs of TFRecord files, sorted.
-      num_records: Records in all files together.
-    """
-
-    files: tuple[str, ...]
-    num_records: int
-
-
-def load_schema(path: str) -> schema_pb2.Schema:
-    """Loads `schema.pbtxt`.
-
-    Raises:
-      ExamplesError: There is no such file, or it is no schema.
-    """
-    if not tf.io.gfile.exists(path):
-        raise ExamplesError(f"no file {path}", "a schema.pbtxt", "wire a SchemaGen or ImportSchemaGen to `schema`")
-    with tf.io.gfile.GFile(path) as stream:
-        text = stream.read()
-    try:
-        return text_format.Parse(text, schema_pb2.Schema())
-    except text_format.ParseError as error:
-        raise ExamplesError(f"{path} is no schema: {error}", "a schema.pbtxt", "write it with SchemaGen") from None
-
-
-def list_files(split_uri: str) -> tuple[str, ...]:
-    """Returns the files of a split, sorted.
-
-    Raises:
-      ExamplesError: The split has no files.
-    """
-    files = sorted(tf.io.gfile.glob(f"{split_uri}/*")) if tf.io.gfile.isdir(split_uri) else []
-    if not files:
-        raise ExamplesError(f"no files in {split_uri}", "TFRecord files", "check that ExampleGen writes this split")
-    return tuple(files)
-
-
-def check_records(files: Sequence[str]) -> Records:
-    """Reads every record once, so that a broken file is found before any training.
-
-    Raises:
-      ExamplesError: A record is broken, or there are none.
-    """
-    num_records = 0
-    for file in files:
-        with tf.io.gfile.GFile(file, "rb") as stream:
-            num_records += sum(1 for _ in read_records(stream, file))
-    if not num_records:
-        raise ExamplesError(
-            f"no records in {', '.join(files)}", "at least one record", "check that ExampleGen fills this split"
-        )
-    return Records(tuple(files), num_records)
-
-
-def has_records(files: Sequence[str]) -> bool:
-    """Returns whether any of the files holds a record; reads no further than that.
-
-    Raises:
-      ExamplesError: The first record of a file is broken.
-    """
-    for file in files:
-        with tf.io.gfile.GFile(file, "rb") as stream:
-            if next(read_records(stream, file), None) is not None:
-                return True
-    return False
+    @property
+    def label_features(self) -> dict[str, str]:
+        """Features that hold labels, by output name; the name is empty for a single output."""
+        if self.label_key is None:
+            return {}
+        return self.label_key if isinstance(self.label_key, dict) else {"": self.label_key}
 
 
 def labelled_batches(
     records: Records,
     schema: schema_pb2.Schema,
-    model: tf_keras.Model,
+    model: TrainedModel,
     config: ExamplesConfig,
     *,
     batch_size: int,
@@ -122,47 +83,69 @@ def labelled_batches(
       records: The split's files.
       schema: Schema of the Examples.
       model: Model whose inputs the features are matched with.
-      config: Label and input features.
+      config: Label and input features, or the user's own functions.
       batch_size: Examples per batch; the last batch may be smaller.
-      shuffle_seed: Shuffles anew in each pass, the same way for the same seed; no shuffling when left out.
+      shuffle_seed: Shuffles anew in each pass, the same way for the same seed; no shuffling when left out. A user's
+        `input_fn` shuffles itself.
 
     Returns:
       A dataset whose inputs are a dictionary from input name to a tensor of the input's shape and dtype, and whose
-      label is a tensor of shape (batch,) or (batch, …) as the schema says.
+      label is a tensor of shape (batch,) or (batch, …) as the schema says, or a dictionary of such by output name.
 
     Raises:
       ExamplesError: The label or a feature is missing in the schema, or does not fit.
+      ConfigError: A function can't be imported, or returns something else than expected.
     """
-    inputs = _input_features(model, schema, config)
-    label = _find_feature(schema, config.label_key, "the label", "give label_key=... the name of a feature")
-    spec = {feature.name: _parse_spec(feature, size) for feature, size in inputs.values()}
-    spec[label.name] = tf.io.FixedLenFeature(_label_shape(label), _DTYPES[label.type])
-
-    def parse(serialized: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-        parsed = tf.io.parse_example(serialized, spec)
-        return _to_inputs(parsed, inputs, model), parsed[label.name]
-
-    dataset = _open(records)
+    if config.input_fn is not None:
+        return _read_with_input_fn(config.input_fn, records, schema, model, batch_size)
+    parse = _labelled_parser(schema, model, config)
+    dataset = open_records(records)
     if shuffle_seed is not None:
         dataset = dataset.shuffle(min(records.num_records, _SHUFFLE_BUFFER), seed=shuffle_seed)
     return dataset.batch(batch_size).map(parse).prefetch(1)
 
 
 def representative_inputs(
-    records: Records, schema: schema_pb2.Schema, model: tf_keras.Model, config: ExamplesConfig
+    records: Records, schema: schema_pb2.Schema, model: TrainedModel, config: ExamplesConfig
 ) -> Iterator[dict[str, Any]]:
     """Yields one example after the other as NumPy arrays of shape (1, …) by input name; labels are not needed.
 
     Raises:
       ExamplesError: A feature is missing in the schema, or in a record.
+      ConfigError: A function can't be imported, or returns something else than expected.
     """
-    inputs = _input_features(model, schema, config)
-    spec = {feature.name: _parse_spec(feature, size) for feature, size in inputs.values()}
+    if config.input_fn is not None or config.preprocessing_fn is not None:
+        dataset = labelled_batches(records, schema, model, config, batch_size=1)
+        yield from (inputs for inputs, _ in as_numpy(dataset, records))
+        return
+    inputs = match_inputs(model, schema, config.input_features, frozenset(config.label_features.values()))
+    spec = input_spec(inputs)
 
     def parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-        return _to_inputs(tf.io.parse_example(serialized, spec), inputs, model)
+        return to_inputs(tf.io.parse_example(serialized, spec), inputs, model)
 
-    yield from as_numpy(_open(records).batch(1).map(parse), records)
+    yield from as_numpy(open_records(records).batch(1).map(parse), records)
+
+
+def check_batches(dataset: tf.data.Dataset, records: Records) -> int:
+    """Reads a dataset once before any training, and returns the number of its examples.
+
+    Raises:
+      ExamplesError: A record lacks a feature or its label, or holds NaN or infinity.
+    """
+    num_examples = 0
+    for inputs, label in as_numpy(dataset, records):
+        named = {**inputs, "the label": label} if isinstance(inputs, Mapping) else {"the input": inputs}
+        for name, values in named.items():
+            for array in tf.nest.flatten(values):
+                if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+                    raise ExamplesError(
+                        f"NaN or infinity in {name}, in example {num_examples} or one of the {len(array)} from it on",
+                        "finite numbers",
+                        "clean the data, or leave such examples out in a Transform",
+                    )
+        num_examples += len(tf.nest.flatten(inputs)[0])
+    return num_examples
 
 
 def as_numpy(dataset: tf.data.Dataset, records: Records) -> Iterator[Any]:
@@ -181,96 +164,68 @@ def as_numpy(dataset: tf.data.Dataset, records: Records) -> Iterator[Any]:
         ) from None
 
 
-_Inputs: TypeAlias = dict[str, tuple[schema_pb2.Feature, int]]
+def _labelled_parser(schema: schema_pb2.Schema, model: TrainedModel, config: ExamplesConfig) -> _Parse:
+    if config.preprocessing_fn is not None:
+        return _parser_with_preprocessing_fn(config.preprocessing_fn, schema, model)
+    labels = {
+        output: find_feature(schema, name, "the label", "give label_key=... the name of a feature")
+        for output, name in config.label_features.items()
+    }
+    _require_outputs(labels, model)
+    inputs = match_inputs(model, schema, config.input_features, frozenset(config.label_features.values()))
+    spec = {**input_spec(inputs), **{label.name: label_spec(label) for label in labels.values()}}
+
+    def parse(serialized: tf.Tensor) -> tuple[dict[str, tf.Tensor], Any]:
+        parsed = tf.io.parse_example(serialized, spec)
+        values = to_inputs(parsed, inputs, model)
+        if config.label_is_input:
+            return values, values[model.input_names[0]] if len(values) == 1 else values
+        by_output = {output: parsed[label.name] for output, label in labels.items()}
+        return values, by_output.get("", by_output)
+
+    return parse
 
 
-def _open(records: Records) -> tf.data.Dataset:
-    """Opens files in their order, each compressed or not."""
-    is_gzip = []
-    for file in records.files:
-        with tf.io.gfile.GFile(file, "rb") as stream:
-            is_gzip.append(stream.read(2) == b"\x1f\x8b")
-    parts = [
-        tf.data.TFRecordDataset(file, compression_type="GZIP" if compressed else "")
-        for file, compressed in zip(records.files, is_gzip, strict=True)
-    ]
-    dataset = parts[0]
-    for part in parts[1:]:
-        dataset = dataset.concatenate(part)
+def _require_outputs(labels: Mapping[str, Any], model: TrainedModel) -> None:
+    if set(labels) - {""} and set(labels) != set(model.output_names):
+        raise ConfigError(
+            f"label_key for the outputs {', '.join(sorted(labels))}",
+            f"one for each output of the model: {', '.join(model.output_names)}",
+            "correct the names in label_key={…}",
+        )
+
+
+def _parser_with_preprocessing_fn(path: str, schema: schema_pb2.Schema, model: TrainedModel) -> _Parse:
+    function = load_function(path, "preprocessing_fn")
+    spec = schema_spec(schema)
+
+    def parse(serialized: tf.Tensor) -> tuple[dict[str, tf.Tensor], Any]:
+        return _require_pair(function(tf.io.parse_example(serialized, spec)), f"preprocessing_fn={path!r}", model)
+
+    return parse
+
+
+def _read_with_input_fn(
+    path: str, records: Records, schema: schema_pb2.Schema, model: TrainedModel, batch_size: int
+) -> tf.data.Dataset:
+    dataset = load_function(path, "input_fn")(list(records.files), schema, batch_size)
+    if not isinstance(dataset, tf.data.Dataset):
+        raise ConfigError(
+            f"input_fn={path!r}, which returned {type(dataset).__name__}",
+            "a tf.data.Dataset of batches of (inputs by name, label)",
+            "return the dataset from the function",
+        )
+    _require_pair(dataset.element_spec, f"input_fn={path!r}", model)
     return dataset
 
 
-def _input_features(model: tf_keras.Model, schema: schema_pb2.Schema, config: ExamplesConfig) -> _Inputs:
-    """Matches each model input with a feature, and returns the feature and the number of values it must hold."""
-    chosen = config.input_features
-    unknown = sorted(set(chosen) - set(model.input_names))
-    if unknown:
-        raise ExamplesError(
-            f"input_features names {unknown[0]!r}, which is no input of the model",
-            "one of " + ", ".join(sorted(model.input_names)),
-            f"correct input_features.{near_miss(unknown[0], model.input_names)}",
+def _require_pair(given: Any, source: str, model: TrainedModel) -> tuple[dict[str, Any], Any]:
+    is_pair = isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], Mapping)
+    if not is_pair or set(given[0]) != set(model.input_names):
+        found = f"inputs {', '.join(sorted(given[0]))}" if is_pair else f"{type(given).__name__}"
+        raise ConfigError(
+            f"{source}, which gave {found}",
+            f"a pair of (inputs by name, label), with the inputs {', '.join(model.input_names)}",
+            "correct what the function returns",
         )
-    others = [feature.name for feature in schema.feature if feature.name != config.label_key]
-    single = others[0] if len(others) == 1 and len(model.inputs) == 1 else None
-    inputs: _Inputs = {}
-    for name, tensor in zip(model.input_names, model.inputs, strict=True):
-        wanted = chosen.get(name) or (single if single and name not in others else name)
-        feature = _find_feature(
-            schema, wanted, f"the model input {name!r}", "name the Input layer after a feature, or give input_features"
-        )
-        inputs[name] = (feature, _input_size(name, tensor, feature))
-    return inputs
-
-
-def _input_size(name: str, tensor: Any, feature: schema_pb2.Feature) -> int:
-    if None in tensor.shape[1:]:
-        raise ExamplesError(
-            f"the model input {name!r} has the shape {tuple(tensor.shape)}",
-            "a fixed size in every dimension but the batch",
-            "give the Input layer its full shape",
-        )
-    size = prod(tensor.shape[1:])
-    if (feature.type == schema_pb2.BYTES) != (tensor.dtype == tf.string):
-        raise ExamplesError(
-            f"feature {feature.name!r} is {schema_pb2.FeatureType.Name(feature.type)}, "
-            f"but the model input {name!r} is {tensor.dtype}",
-            "numbers for numbers, and strings for strings",
-            "decode the feature in a Transform, and wire its transformed Examples and schema instead",
-        )
-    in_schema = prod(dim.size for dim in feature.shape.dim)
-    if feature.HasField("shape") and in_schema != size:
-        raise ExamplesError(
-            f"feature {feature.name!r} has {in_schema} values, but the model input {name!r} takes {size}",
-            f"{size} values, for the shape {tuple(tensor.shape[1:])}",
-            "correct the Input layer's shape, or choose another feature with input_features",
-        )
-    return size
-
-
-def _find_feature(schema: schema_pb2.Schema, name: str, purpose: str, remedy: str) -> schema_pb2.Feature:
-    for feature in schema.feature:
-        if feature.name == name:
-            return feature
-    known = sorted(feature.name for feature in schema.feature)
-    raise ExamplesError(
-        f"the schema has no feature {name!r}, which is wanted for {purpose}",
-        "one of " + ", ".join(known),
-        f"{remedy}.{near_miss(name, known)}",
-    )
-
-
-def _parse_spec(feature: schema_pb2.Feature, size: int) -> tf.io.FixedLenFeature:
-    return tf.io.FixedLenFeature([size], _DTYPES[feature.type])
-
-
-def _label_shape(label: schema_pb2.Feature) -> list[int]:
-    shape = [dim.size for dim in label.shape.dim]
-    return [] if prod(shape) == 1 else shape
-
-
-def _to_inputs(parsed: Mapping[str, tf.Tensor], inputs: _Inputs, model: tf_keras.Model) -> dict[str, tf.Tensor]:
-    shaped = {}
-    for name, tensor in zip(model.input_names, model.inputs, strict=True):
-        values = tf.reshape(parsed[inputs[name][0].name], [-1, *tensor.shape[1:]])
-        shaped[name] = values if tensor.dtype == tf.string else tf.cast(values, tensor.dtype)
-    return shaped
+    return given[0], given[1]

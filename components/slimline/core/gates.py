@@ -56,6 +56,7 @@ class GateConfig(Config):
       goal: Among those that pass, which to choose: `smallest` by gzip bytes, `fastest` by host latency, or
         `most_accurate` by the first threshold's metric.
       batch_size: Examples read at a time.
+      custom_objects: Dotted path of a module with layers and functions of the user's own, which the baseline has.
     """
 
     split: str = Field(default="eval", min_length=1)
@@ -65,6 +66,7 @@ class GateConfig(Config):
     max_latency_ms: float | None = Field(default=None, gt=0)
     goal: Goal = "smallest"
     batch_size: int = Field(default=64, ge=1)
+    custom_objects: str | None = None
 
     @property
     def metrics(self) -> tuple[str, ...]:

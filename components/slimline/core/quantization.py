@@ -1,20 +1,24 @@
-"""Post-training quantization with TensorFlow's converter.
+"""Conversion to `.tflite`, with quantization, by TensorFlow's converter.
 
 The schemes are those of https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/post_training_quantization.
 """
 
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 import tensorflow as tf
 import tf_keras
+from pydantic import model_validator
 from tensorflow.lite.python.convert_phase import ConverterError
 
 from slimline.core.config import Config
-from slimline.core.model_io import export_for_conversion, require_layers
+from slimline.core.intake import TrainedModel
+from slimline.core.model_io import export_for_conversion
+from slimline.core.qat import QatConfig, QatModel
+from slimline.core.rebuild import is_half_precision, rebuild
 from slimline.errors import ConfigError, ModelError
 
 Scheme = Literal["float32", "float16", "dynamic_range", "int8", "int16x8"]
@@ -32,18 +36,35 @@ class QuantizationConfig(Config):
       scheme: `float32` converts only; `float16` halves the weights; `dynamic_range` keeps weights in 8 bits and
         computes activations' ranges on the device; `int8` does everything in 8-bit integers, input and output
         included; `int16x8` has 16-bit activations and 8-bit weights, with float input and output.
+      training: `qat` trains the model with int8's rounding errors before it is converted, on labelled Examples; without
+        it the model is quantized as it is.
+      qat: How to train; defaults when left out.
+      custom_objects: Dotted path of a module with layers and functions of the user's own.
+      on_lost_gain: What to do when zeros or clusters of the model are lost in the file: say so, or fail.
     """
 
     scheme: Scheme
+    training: Literal["qat"] | None = None
+    qat: QatConfig | None = None
+    custom_objects: str | None = None
+    on_lost_gain: Literal["warn", "error"] = "warn"
+
+    @model_validator(mode="after")
+    def _check(self) -> "QuantizationConfig":
+        if self.training == "qat" and self.scheme != "int8":
+            raise ValueError(f"scheme='int8' with training='qat', not {self.scheme!r}: TFMOT trains for int8 alone")
+        if self.training is None and self.qat is not None:
+            raise ValueError("training='qat' with qat=QatConfig(...), which is without effect otherwise")
+        return self
 
 
-def quantize(model: tf_keras.Model, config: QuantizationConfig, representative: Representative | None = None) -> bytes:
-    """Converts a Keras model into the bytes of a `.tflite` file.
+def quantize(model: TrainedModel, config: QuantizationConfig, representative: Representative | None = None) -> bytes:
+    """Converts a model after its training into the bytes of a `.tflite` file.
 
     Its one signature has the model's input and output names.
 
     Args:
-      model: Functional or Sequential; it is not changed.
+      model: Of any kind that `load_model` returns; it is not changed.
       config: The scheme.
       representative: Gives the calibration records, each a dictionary from input name to an array of shape (1, …) and
         the input's dtype. Needed for `CALIBRATED_SCHEMES`, and for them only.
@@ -53,23 +74,62 @@ def quantize(model: tf_keras.Model, config: QuantizationConfig, representative: 
       ModelError: The model can't be converted; the message names the operation that TFLite lacks.
     """
     check_calibration(config, representative is not None)
-    require_layers(model, model.name)
-    with tempfile.TemporaryDirectory() as folder:
-        signature = export_for_conversion(model, Path(folder))
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[signature])
+    if isinstance(model, tf_keras.Model) and is_half_precision(model):
+        model = rebuild(model)
+
+    def configure(converter: tf.lite.TFLiteConverter) -> None:
         _configure(converter, config.scheme, representative)
+
+    return _convert(model, tuple(model.output_names), config.scheme, configure)
+
+
+def convert_quantization_aware(model: QatModel, representative: Representative | None = None) -> bytes:
+    """Converts a model that was trained to be quantized into the bytes of an int8 `.tflite` file.
+
+    Args:
+      model: From `train_quantization_aware`.
+      representative: As for `quantize`. With it the layers that the training left in float become int8 too, and so do
+        input and output; without it those layers compute in float.
+
+    Raises:
+      ModelError: The model can't be converted; the message names the operation that TFLite lacks.
+    """
+
+    def configure(converter: tf.lite.TFLiteConverter) -> None:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if representative is not None:
+            _configure(converter, "int8", representative)
+        elif not model.left:
+            converter.inference_input_type = tf.int8
+            converter.inference_output_type = tf.int8
+
+    return _convert(model.model, model.output_names, "int8", configure)
+
+
+def _convert(
+    model: TrainedModel,
+    output_names: Sequence[str],
+    scheme: Scheme,
+    configure: Callable[[tf.lite.TFLiteConverter], None],
+) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        signature = export_for_conversion(model, output_names, Path(folder))
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[signature])
+        configure(converter)
         try:
             return bytes(converter.convert())
         except (ConverterError, tf.errors.OpError) as error:
-            raise _not_convertible(model, config, error) from error
+            raise _not_convertible(model, scheme, error) from error
 
 
 def check_calibration(config: QuantizationConfig, has_calibration: bool) -> None:
-    """Checks that calibration records are there exactly when the scheme uses them.
+    """Checks that calibration records are there exactly when the scheme uses them; with QAT they are a choice.
 
     Raises:
       ConfigError: They are missing, or would be ignored.
     """
+    if config.training == "qat":
+        return
     if config.scheme in CALIBRATED_SCHEMES and not has_calibration:
         raise ConfigError(
             f"scheme={config.scheme!r} without calibration records",
@@ -103,10 +163,10 @@ def _configure(converter: tf.lite.TFLiteConverter, scheme: Scheme, representativ
         ]
 
 
-def _not_convertible(model: tf_keras.Model, config: QuantizationConfig, error: Exception) -> ModelError:
+def _not_convertible(model: TrainedModel, scheme: Scheme, error: Exception) -> ModelError:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return ModelError(
-        f"model {model.name!r} can't be converted with scheme {config.scheme!r}: {' '.join(lines[:4])}",
+        f"model {model.name!r} can't be converted with scheme {scheme!r}: {' '.join(lines[:4])}",
         "a model whose operations TFLite has in that scheme",
         "replace the layer that needs the operation, or choose another scheme",
     )

@@ -1,6 +1,6 @@
-"""What pruning and clustering did to a model's weights, counted."""
+"""Counts what pruning and clustering did to a model's weights."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,8 @@ class KernelCount:
       num_weights: Weights in the kernel.
       num_zeros: Of them, exact zeros.
       num_distinct: Different values, zero included.
+      num_zeros_int8: Weights that are zero once the kernel is rounded to int8, channel by channel. Many are even in a
+        model that nobody pruned, so that this is what the zeros of an int8 file have to be compared with.
     """
 
     layer: str
@@ -24,28 +26,7 @@ class KernelCount:
     num_weights: int
     num_zeros: int
     num_distinct: int
-
-
-@dataclass(frozen=True)
-class OptimizedModel:
-    """A pruned or clustered model, without TFMOT's wrappers, and what became of its kernels.
-
-    Attributes:
-      model: An ordinary Keras model of the same shape as the one given.
-      kernels: Every kernel, counted.
-      untouched: Names of layers with a kernel that were left as they are.
-    """
-
-    model: tf_keras.Model
-    kernels: tuple[KernelCount, ...]
-    untouched: tuple[str, ...]
-
-
-def describe(model: tf_keras.Model, touched: Collection[str]) -> OptimizedModel:
-    """Counts a model's kernels; `touched` are the names of the layers that were optimized."""
-    counts = count_kernels(model)
-    untouched = dict.fromkeys(count.layer for count in counts if count.layer not in touched)
-    return OptimizedModel(model, counts, tuple(untouched))
+    num_zeros_int8: int
 
 
 def kernels(layer: tf_keras.layers.Layer) -> Iterator[tuple[str, np.ndarray]]:
@@ -61,14 +42,49 @@ def kernels(layer: tf_keras.layers.Layer) -> Iterator[tuple[str, np.ndarray]]:
 
 def count_kernels(model: tf_keras.Model) -> tuple[KernelCount, ...]:
     """Counts zeros and distinct values in each kernel of a model."""
+    return tuple(count for layer in model.layers for count in count_layer(layer))
+
+
+def count_layer(layer: tf_keras.layers.Layer) -> tuple[KernelCount, ...]:
+    """Counts zeros and distinct values in each kernel of a layer."""
     return tuple(
-        KernelCount(layer.name, name, values.size, int(values.size - np.count_nonzero(values)), np.unique(values).size)
-        for layer in model.layers
+        KernelCount(
+            layer.name,
+            name,
+            values.size,
+            int(values.size - np.count_nonzero(values)),
+            np.unique(values).size,
+            _num_zeros_int8(values),
+        )
         for name, values in kernels(layer)
     )
 
 
-def sparsity(counts: tuple[KernelCount, ...]) -> float:
+def sparsity(counts: Sequence[KernelCount]) -> float:
     """Returns the share of zeros in all kernels together, from 0 to 1."""
     num_weights = sum(count.num_weights for count in counts)
     return sum(count.num_zeros for count in counts) / num_weights if num_weights else 0.0
+
+
+def max_distinct(counts: Sequence[KernelCount]) -> int:
+    """Returns the largest number of different weights in any kernel, 0 when there is none."""
+    return max((count.num_distinct for count in counts), default=0)
+
+
+def non_finite_variables(model: tf_keras.Model) -> list[str]:
+    """Returns the names of variables that hold NaN or infinity."""
+    return [
+        variable.name
+        for variable in model.weights
+        if np.issubdtype(variable.dtype.as_numpy_dtype, np.floating) and not np.isfinite(variable.numpy()).all()
+    ]
+
+
+def _num_zeros_int8(values: np.ndarray) -> int:
+    """Counts zeros after symmetric rounding to [-127, 127] with one scale per output channel, the last axis.
+
+    That is how TFLite stores weights: https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/quantization_spec.
+    """
+    by_channel = np.abs(values.reshape(-1, values.shape[-1]))
+    scales = by_channel.max(axis=0) / 127
+    return int(np.count_nonzero(np.round(by_channel / np.where(scales > 0, scales, 1)) == 0))

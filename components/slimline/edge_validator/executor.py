@@ -12,9 +12,12 @@ from tfx.types.artifact import Artifact
 from slimline import names, shell
 from slimline.core.digest import file_digest, model_digest
 from slimline.core.evaluation import Candidate, Evaluation, evaluate
-from slimline.core.examples import ExamplesConfig, as_numpy, check_records, labelled_batches, load_schema
+from slimline.core.examples import ExamplesConfig, as_numpy, labelled_batches
+from slimline.core.features import load_schema
 from slimline.core.gates import GateConfig
-from slimline.core.model_io import load_keras_model, read_tflite
+from slimline.core.intake import load_model
+from slimline.core.model_io import read_tflite
+from slimline.core.records import check_records
 from slimline.errors import ModelError
 
 CANDIDATE_KEYS = tuple(f"candidate_{number:02}" for number in range(1, 17))
@@ -31,7 +34,7 @@ class EdgeValidatorExecutor(BaseExecutor):
         config = GateConfig.from_json(exec_properties[shell.CONFIG])
         data = ExamplesConfig.from_json(exec_properties[shell.DATA])
         with shell.local_folder(shell.single(input_dict, "baseline").uri) as folder:
-            baseline = load_keras_model(folder)
+            baseline = load_model(folder, config.custom_objects)
             baseline_digest = model_digest(folder)
         labels = json.loads(exec_properties[CANDIDATE_NAMES])
         artifacts = {label: shell.single(input_dict, key) for label, key in zip(labels, CANDIDATE_KEYS, strict=False)}
@@ -128,10 +131,11 @@ def _write_blessing(
         {
             names.BLESSED: blessed,
             names.CURRENT_MODEL: candidate.uri,
-            names.CURRENT_MODEL_ID: candidate.id,
             **properties,
         },
     )
+    # TFX reads it as an integer, however large it is.
+    blessing.set_int_custom_property(names.CURRENT_MODEL_ID, candidate.id)
 
 
 def _copy_serving(source: Path, target: Path) -> None:

@@ -11,7 +11,7 @@ from slimline.core.examples import ExamplesConfig
 from slimline.core.pruning import PruningConfig
 from slimline.pruner.executor import PrunerExecutor
 
-VERSION = "1"
+VERSION = "2"
 
 
 class PrunerSpec(ComponentSpec):
@@ -23,7 +23,10 @@ class PrunerSpec(ComponentSpec):
         "examples": ChannelParameter(type=standard_artifacts.Examples),
         "schema": ChannelParameter(type=standard_artifacts.Schema),
     }
-    OUTPUTS = {"pruned_model": ChannelParameter(type=standard_artifacts.Model)}
+    OUTPUTS = {
+        "pruned_model": ChannelParameter(type=standard_artifacts.Model),
+        "model_run": ChannelParameter(type=standard_artifacts.ModelRun),
+    }
 
 
 class Pruner(BaseComponent):
@@ -61,5 +64,6 @@ class Pruner(BaseComponent):
                 data=shell.to_parameter(data, ExamplesConfig),
                 component_version=VERSION,
                 pruned_model=Channel(type=standard_artifacts.Model),
+                model_run=Channel(type=standard_artifacts.ModelRun),
             )
         )

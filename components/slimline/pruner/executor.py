@@ -9,7 +9,8 @@ from tfx.dsl.components.base.base_executor import BaseExecutor
 from slimline import shell
 from slimline.core.examples import ExamplesConfig
 from slimline.core.pruning import PruningConfig, prune
-from slimline.core.weights import OptimizedModel
+from slimline.core.stages import OptimizedModel, Technique
+from slimline.core.training import Watch
 from slimline.fine_tuning import run_stage
 
 
@@ -23,7 +24,9 @@ class PrunerExecutor(BaseExecutor):
         config = PruningConfig.from_json(exec_properties[shell.CONFIG])
         data = ExamplesConfig.from_json(exec_properties[shell.DATA])
 
-        def optimize(model: tf_keras.Model, dataset: tf.data.Dataset, num_examples: int) -> OptimizedModel:
-            return prune(model, dataset, num_examples, config)
+        def optimize(
+            model: tf_keras.Model, dataset: tf.data.Dataset, num_examples: int, watch: Watch
+        ) -> OptimizedModel:
+            return prune(model, dataset, num_examples, config, watch=watch)
 
-        run_stage(input_dict, shell.single(output_dict, "pruned_model"), config, data, optimize)
+        run_stage(self, input_dict, output_dict, Technique.PRUNING, config, data, optimize)

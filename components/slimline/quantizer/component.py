@@ -1,5 +1,8 @@
 """Quantizer: turns a Keras model into a `.tflite` file of a chosen scheme."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from tfx.dsl.components.base import executor_spec
 from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.types import standard_artifacts
@@ -13,7 +16,7 @@ from slimline.core.quantization import QuantizationConfig, check_calibration
 from slimline.errors import ConfigError
 from slimline.quantizer.executor import QuantizerExecutor
 
-VERSION = "1"
+VERSION = "2"
 
 
 class QuantizerSpec(ComponentSpec):
@@ -24,12 +27,16 @@ class QuantizerSpec(ComponentSpec):
         "model": ChannelParameter(type=standard_artifacts.Model),
         "schema": ChannelParameter(type=standard_artifacts.Schema, optional=True),
         "calibration": ChannelParameter(type=CalibrationDataset, optional=True),
+        "examples": ChannelParameter(type=standard_artifacts.Examples, optional=True),
     }
-    OUTPUTS = {"quantized_model": ChannelParameter(type=standard_artifacts.Model)}
+    OUTPUTS = {
+        "quantized_model": ChannelParameter(type=standard_artifacts.Model),
+        "model_run": ChannelParameter(type=standard_artifacts.ModelRun),
+    }
 
 
 class Quantizer(BaseComponent):
-    """Converts and quantizes a Keras model after its training. Use one node per scheme, side by side."""
+    """Quantizes a model after its training, or trains it to be quantized. Use one node per scheme, side by side."""
 
     SPEC_CLASS = QuantizerSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(QuantizerExecutor)
@@ -41,37 +48,50 @@ class Quantizer(BaseComponent):
         calibration: BaseChannel | None = None,
         schema: BaseChannel | None = None,
         data: ExamplesConfig | None = None,
+        examples: BaseChannel | None = None,
     ) -> None:
         """Wires the component.
 
         Args:
-          model: `Model` with a functional or Sequential Keras model.
-          config: The scheme.
-          calibration: `CalibrationDataset` for the schemes `int8` and `int16x8`, from a CalibrationSampler.
-          schema: `Schema` of the calibration records.
-          data: Features of the calibration records. Given together with `calibration` and `schema`, or not at all.
+          model: `Model`; for quantization-aware training a functional or Sequential Keras model.
+          config: The scheme, and whether to train.
+          calibration: `CalibrationDataset` for the schemes `int8` and `int16x8`, from a CalibrationSampler. With
+            training it is a choice: then layers that can't be trained to be quantized become int8 too.
+          schema: `Schema` of the calibration records and the examples.
+          data: Features of the calibration records, label and features of the examples.
+          examples: `Examples` to train on, for `training='qat'`.
 
         Raises:
-          ConfigError: Calibration is missing for a scheme that needs it, or given for one that has no use for it.
+          ConfigError: An input is missing for the scheme or the training, or given where it is of no use.
         """
         parameter = shell.to_parameter(config, QuantizationConfig)
         check_calibration(config, calibration is not None)
-        given = {"calibration": calibration, "schema": schema, "data": data}
-        missing = [name for name, value in given.items() if value is None]
-        if 0 < len(missing) < len(given):
-            raise ConfigError(
-                f"a Quantizer with {' and '.join(sorted(set(given) - set(missing)))}, without {' and '.join(missing)}",
-                "calibration, schema and data together, or none of them",
-                f"give {' and '.join(missing)} too",
-            )
+        _check_inputs(config, {"calibration": calibration, "examples": examples, "schema": schema, "data": data})
         super().__init__(
             QuantizerSpec(
                 model=model,
                 schema=schema,
                 calibration=calibration,
+                examples=examples,
                 config=parameter,
                 data="" if data is None else shell.to_parameter(data, ExamplesConfig),
                 component_version=VERSION,
                 quantized_model=Channel(type=standard_artifacts.Model),
+                model_run=Channel(type=standard_artifacts.ModelRun),
             )
+        )
+
+
+def _check_inputs(config: QuantizationConfig, given: Mapping[str, Any]) -> None:
+    """Checks that examples are there when they are trained on, and schema and data whenever records are read."""
+    present = {name for name, value in given.items() if value is not None}
+    wanted = {"examples"} if config.training == "qat" else set()
+    wanted |= present & {"calibration"}
+    wanted |= {"schema", "data"} if wanted else set()
+    missing, needless = sorted(wanted - present), sorted(present - wanted)
+    if missing or needless:
+        raise ConfigError(
+            f"a Quantizer with {' and '.join(sorted(present)) or 'no data'}",
+            " and ".join(sorted(wanted)) or f"none of {', '.join(given)}",
+            (f"give {' and '.join(missing)} too" if missing else f"leave {' and '.join(needless)} out"),
         )

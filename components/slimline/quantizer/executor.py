@@ -1,16 +1,27 @@
-"""Runs `slimline.core.quantization` on TFX artifacts."""
+"""Runs `slimline.core.quantization` and `slimline.core.qat` on TFX artifacts."""
 
 from collections.abc import Iterator
 from typing import Any
 
-import tf_keras
 from tfx.dsl.components.base.base_executor import BaseExecutor
 
 from slimline import names, shell
 from slimline.core.digest import model_digest
-from slimline.core.examples import ExamplesConfig, check_records, load_schema, representative_inputs
-from slimline.core.model_io import gzip_size, load_keras_model, write_tflite
-from slimline.core.quantization import QuantizationConfig, Representative, quantize
+from slimline.core.examples import ExamplesConfig, representative_inputs
+from slimline.core.features import load_schema
+from slimline.core.flatbuffer import weight_tensors
+from slimline.core.gains import Stage, load_history, lost_in_file, require_kept, save_history, summarize_file
+from slimline.core.intake import SavedModelGraph, TrainedModel, load_keras_model, load_model
+from slimline.core.model_io import gzip_size, write_tflite
+from slimline.core.qat import QatConfig, train_quantization_aware
+from slimline.core.quantization import (
+    QuantizationConfig,
+    Representative,
+    convert_quantization_aware,
+    quantize,
+)
+from slimline.core.records import check_records
+from slimline.fine_tuning import describe_gains, read_training_data, watch
 
 
 class QuantizerExecutor(BaseExecutor):
@@ -19,19 +30,61 @@ class QuantizerExecutor(BaseExecutor):
     def Do(  # noqa: N802
         self, input_dict: shell.ArtifactsByKey, output_dict: shell.ArtifactsByKey, exec_properties: dict[str, Any]
     ) -> None:
-        """Reads model and calibration records, converts, and writes the `.tflite` file."""
+        """Reads model and calibration records, trains where that is asked for, converts, and writes the file."""
         config = QuantizationConfig.from_json(exec_properties[shell.CONFIG])
-        output = shell.single(output_dict, "quantized_model")
+        data = ExamplesConfig.from_json(exec_properties[shell.DATA]) if exec_properties[shell.DATA] else None
+        load = load_model if config.training is None else load_keras_model
         with shell.local_folder(shell.single(input_dict, "model").uri) as source:
-            model = load_keras_model(source)
+            model = load(source, config.custom_objects)
             source_digest = model_digest(source)
+            history = () if isinstance(model, SavedModelGraph) else load_history(source, model)
         representative = None
         if input_dict.get("calibration"):
-            representative = _calibration(input_dict, model, ExamplesConfig.from_json(exec_properties[shell.DATA]))
-        content = quantize(model, config, representative)
+            assert data is not None
+            representative = _calibration(input_dict, model, data)
+        if config.training == "qat":
+            assert data is not None
+            content, training = self._train(
+                input_dict, output_dict, model, config.qat or QatConfig(), data, representative
+            )
+        else:
+            content, training = quantize(model, config, representative), {}
+        self._write(shell.single(output_dict, "quantized_model"), content, config, history, source_digest, training)
+
+    def _train(
+        self,
+        input_dict: shell.ArtifactsByKey,
+        output_dict: shell.ArtifactsByKey,
+        model: TrainedModel,
+        config: QatConfig,
+        data: ExamplesConfig,
+        representative: Representative | None,
+    ) -> tuple[bytes, dict[str, str]]:
+        """Trains quantization-aware and converts; returns the file and what is recorded of the training."""
+        dataset, num_examples = read_training_data(input_dict, model, config, data)
+        watched = watch(self, shell.single(output_dict, "model_run"))
+        trained = train_quantization_aware(model, dataset, num_examples, config, watch=watched)
+        kinds = sorted(set(trained.collaborations.values()))
+        properties = {names.TRAINING: "qat", names.COLLABORATION: ", ".join(kinds)}
+        return convert_quantization_aware(trained, representative), properties
+
+    def _write(
+        self,
+        output: Any,
+        content: bytes,
+        config: QuantizationConfig,
+        history: tuple[Stage, ...],
+        source_digest: str,
+        training: dict[str, str],
+    ) -> None:
+        tensors = weight_tensors(content)
+        lost = lost_in_file(history[-1], tensors, config.scheme) if history else ()
+        require_kept(lost, config.on_lost_gain)
         with shell.staged_output(output.uri) as folder:
             write_tflite(content, folder)
             content_digest = model_digest(folder)
+            gains = save_history(folder, history, lost, tensors)
+            gains_properties = describe_gains(gains, history, lost)
         shell.record(
             output,
             {
@@ -40,11 +93,14 @@ class QuantizerExecutor(BaseExecutor):
                 names.SCHEME: config.scheme,
                 names.SIZE_BYTES: len(content),
                 names.GZIP_BYTES: gzip_size(content),
+                **summarize_file(tensors),
+                **gains_properties,
+                **training,
             },
         )
 
 
-def _calibration(input_dict: shell.ArtifactsByKey, model: tf_keras.Model, data: ExamplesConfig) -> Representative:
+def _calibration(input_dict: shell.ArtifactsByKey, model: TrainedModel, data: ExamplesConfig) -> Representative:
     """Returns a function that reads the calibration records, after checking that they can be read."""
     schema = load_schema(shell.schema_file(shell.single(input_dict, "schema")))
     folder = shell.single(input_dict, "calibration").uri.rstrip("/")

@@ -1,6 +1,7 @@
 """The child process: `python -m slimline.running.child REQUEST`.
 
-It writes one JSON object per line to what was its standard output: first the plan, at the end `done` or `error`.
+It writes one JSON object per line to what was its standard output: first the plan, then `progress` as components tell
+it, at the end `done` or `error`.
 """
 
 import json
@@ -10,7 +11,8 @@ import traceback
 from pathlib import Path
 from typing import IO, Any
 
-from slimline.errors import SlimlineError
+from slimline import progress
+from slimline.errors import PipelineError, SlimlineError
 from slimline.running.request import Request, load_pipeline
 
 
@@ -37,6 +39,7 @@ def _carry_out(request: Request, events: IO[str]) -> None:
         compile_pipeline(pipeline, Path(request.output), request.image)
         return
     _send(events, _plan(pipeline))
+    progress.listen(lambda node, text: _send(events, {"event": "progress", "node": node, "text": text}))
     _runner(request.runner).run(pipeline)
 
 
@@ -61,6 +64,12 @@ def _plan(pipeline: Any) -> dict[str, Any]:
     from slimline.lineage.runs import newest_run_id
 
     config = pipeline.metadata_connection_config
+    if config is None:
+        raise PipelineError(
+            f"pipeline {pipeline.pipeline_info.pipeline_name!r} without metadata_connection_config",
+            "a store for ML Metadata",
+            "give the Pipeline metadata_connection_config=metadata.sqlite_metadata_connection_config(...)",
+        )
     return {
         "event": "plan",
         "pipeline": pipeline.pipeline_info.pipeline_name,

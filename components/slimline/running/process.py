@@ -39,10 +39,12 @@ class Node:
     Attributes:
       state: `waiting`, `running`, `done`, `cached` or `failed`.
       seconds: So far, or altogether.
+      text: What the component told last, as the epoch it is in.
     """
 
     state: str = "waiting"
     seconds: float = 0.0
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,8 @@ def execute(request: Request, log: Path, on_progress: Callable[[Progress], None]
             while (event := _next(events)) is not _CLOSED:
                 if event and event["event"] == "plan":
                     plan, watch = event, _Watch(event)
+                elif event and event["event"] == "progress" and watch:
+                    watch.told(event["node"], event["text"])
                 elif event:
                     ending = event
                 progress = Progress(watch.nodes() if watch else {}, time.monotonic() - started)
@@ -160,6 +164,11 @@ class _Watch:
         self._plan = plan
         self._store = open_planned_store(plan)
         self._failed: bool | None = None
+        self._texts: dict[str, str] = {}
+
+    def told(self, name: str, text: str) -> None:
+        """Takes down what a component tells of itself."""
+        self._texts[name] = text
 
     def close(self, *, failed: bool) -> None:
         """Says that the run is over: what still counts as running was broken off."""
@@ -177,7 +186,8 @@ class _Watch:
             if state is None:
                 nodes[name] = Node()
             elif state.state in ("NEW", "RUNNING"):
-                nodes[name] = Node("failed" if self._failed else "running", now - state.started_s)
+                text = self._texts.get(name, "")
+                nodes[name] = Node("failed" if self._failed else "running", now - state.started_s, text)
             else:
                 word = {"COMPLETE": "done", "CACHED": "cached"}.get(state.state, "failed")
                 nodes[name] = Node(word, state.seconds)

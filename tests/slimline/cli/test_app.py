@@ -26,7 +26,7 @@ def test_every_command_has_help_and_stands_in_the_readme(command):
     assert shown.returncode == 0
     description = COMMANDS[command].help
     assert description
-    assert description.split(":")[0] in shown.stdout
+    assert description in " ".join(shown.stdout.split())
     assert f"slimline {command}" in README
 
 

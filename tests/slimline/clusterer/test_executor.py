@@ -3,7 +3,7 @@ from tfx.types import standard_artifacts
 
 from slimline import ClusteringConfig, ExamplesConfig, names
 from slimline.clusterer.executor import ClustererExecutor
-from slimline.core.model_io import load_keras_model
+from slimline.core.intake import load_keras_model
 from slimline.core.weights import count_kernels
 from tests.artifacts import examples_artifact, model_artifact, output, schema_artifact
 
@@ -16,11 +16,12 @@ def test_writes_a_model_of_few_distinct_weights(tmp_path, trained, examples_fold
         "schema": [schema_artifact(tmp_path / "schema")],
     }
     clustered = output(standard_artifacts.Model, tmp_path / "clustered")
+    run = output(standard_artifacts.ModelRun, tmp_path / "run")
     properties = {
         "config": ClusteringConfig(num_clusters=8, epochs=1).to_json(),
         "data": ExamplesConfig(label_key="digit").to_json(),
     }
-    ClustererExecutor().Do(inputs, {"clustered_model": [clustered]}, properties)
+    ClustererExecutor().Do(inputs, {"clustered_model": [clustered], "model_run": [run]}, properties)
     kernels = count_kernels(load_keras_model(tmp_path / "clustered"))
     assert {kernel.layer for kernel in kernels} == {"conv", "dense", "scores"}
     assert max(kernel.num_distinct for kernel in kernels) <= 8

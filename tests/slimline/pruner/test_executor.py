@@ -3,7 +3,7 @@ from tfx.types import standard_artifacts
 
 from slimline import ExamplesConfig, PruningConfig, names
 from slimline.core.digest import model_digest
-from slimline.core.model_io import load_keras_model
+from slimline.core.intake import load_keras_model
 from slimline.core.weights import count_kernels, sparsity
 from slimline.errors import ExamplesError, ModelError
 from slimline.pruner.executor import PrunerExecutor
@@ -24,8 +24,9 @@ def inputs(tmp_path, trained, examples_folder):
 
 def prune(inputs, folder, config=CONFIG, label_key="digit"):
     pruned = output(standard_artifacts.Model, folder)
+    run = output(standard_artifacts.ModelRun, folder.with_name("run"))
     properties = {"config": config.to_json(), "data": ExamplesConfig(label_key=label_key).to_json()}
-    PrunerExecutor().Do(inputs, {"pruned_model": [pruned]}, properties)
+    PrunerExecutor().Do(inputs, {"pruned_model": [pruned], "model_run": [run]}, properties)
     return pruned
 
 

@@ -33,7 +33,7 @@ def test_each_scheme_gives_a_file_that_agrees_with_the_model(scheme, inputs, tmp
         del inputs["calibration"], inputs["schema"]
     quantized = output(standard_artifacts.Model, tmp_path / "quantized")
     properties = {"config": QuantizationConfig(scheme=scheme).to_json(), "data": LABEL}
-    QuantizerExecutor().Do(inputs, {"quantized_model": [quantized]}, properties)
+    QuantizerExecutor().Do(inputs, {"quantized_model": [quantized], "model_run": []}, properties)
     content = read_tflite(tmp_path / "quantized")
     images = digits[0][:100]
     scores = TFLiteModel(content, scheme).predict({"image": images})["scores"]
@@ -51,5 +51,5 @@ def test_a_model_input_without_a_feature_is_refused_before_the_conversion(inputs
     quantized = output(standard_artifacts.Model, tmp_path / "quantized")
     properties = {"config": QuantizationConfig(scheme="int8").to_json(), "data": LABEL}
     with pytest.raises(ExamplesError, match="the model input 'image'"):
-        QuantizerExecutor().Do(inputs, {"quantized_model": [quantized]}, properties)
+        QuantizerExecutor().Do(inputs, {"quantized_model": [quantized], "model_run": []}, properties)
     assert not (tmp_path / "quantized").exists()

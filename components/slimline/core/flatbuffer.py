@@ -1,0 +1,138 @@
+"""Reads facts from the bytes of a `.tflite` file: which weights it holds, of which type, how many zero or different.
+
+The format is that of https://github.com/google-ai-edge/LiteRT/blob/main/tflite/converter/schema/schema.fbs.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+_NUMPY_TYPES = {
+    schema.TensorType.FLOAT32: np.float32,
+    schema.TensorType.FLOAT16: np.float16,
+    schema.TensorType.INT8: np.int8,
+    schema.TensorType.UINT8: np.uint8,
+    schema.TensorType.INT16: np.int16,
+    schema.TensorType.INT32: np.int32,
+    schema.TensorType.INT64: np.int64,
+}
+_TYPE_NAMES = {value: name.lower() for name, value in vars(schema.TensorType).items() if not name.startswith("_")}
+_OP_NAMES = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
+# The output channels of their kernels are the last dimension, those of all others the first.
+_CHANNEL_LAST_OPS = ("DEPTHWISE_CONV_2D",)
+
+
+@dataclass(frozen=True)
+class WeightTensor:
+    """A kernel in the file.
+
+    Attributes:
+      name: Of the tensor.
+      output: Name of the operation's output, which tells the Keras layers that it was made of.
+      op: The operation that uses it, as `CONV_2D`.
+      dtype: As `int8`.
+      shape: In the file's order.
+      num_weights: Values in the tensor.
+      num_zeros: Values that stand for zero.
+      num_distinct: Different values.
+      max_distinct_per_channel: Different values in the output channel that has most of them: int8 kernels have a scale
+        per channel, so that a clustered kernel shows its clusters only there.
+    """
+
+    name: str
+    output: str
+    op: str
+    dtype: str
+    shape: tuple[int, ...]
+    num_weights: int
+    num_zeros: int
+    num_distinct: int
+    max_distinct_per_channel: int
+
+    def belongs_to(self, layer: str) -> bool:
+        """Returns whether the tensor was made from a Keras layer, as far as its name tells.
+
+        The converter names a tensor after the operations that it came from, such as `model/dense/MatMul`. TFMOT puts a
+        prefix before the names of layers that it trained to be quantized.
+        """
+        return re.search(rf"(^|[/;])(quant_(qat_)?)?{re.escape(layer)}([/;]|$)", self.name) is not None
+
+
+def weight_tensors(content: bytes) -> tuple[WeightTensor, ...]:
+    """Returns the kernels of convolutions and dense layers in a file, and of recurrent and embedding layers.
+
+    Args:
+      content: Bytes of a `.tflite` file.
+    """
+    model: Any = schema.ModelT.InitFromPackedBuf(content, 0)
+    found: dict[int, WeightTensor] = {}
+    for graph in model.subgraphs:
+        stored = _stored(model, graph)
+        for operator in graph.operators:
+            op = _op_name(model.operatorCodes[operator.opcodeIndex])
+            if op in ("DEQUANTIZE", "RESHAPE"):
+                continue
+            output = _text(graph.tensors[operator.outputs[0]].name)
+            for index in operator.inputs:
+                # An optional input that is not there has the index -1.
+                if index < 0:
+                    continue
+                tensor = graph.tensors[stored.get(index, index)]
+                values = _constant(model, tensor)
+                # Biases and scalars have one dimension.
+                if values is not None and values.ndim >= 2:
+                    found.setdefault(tensor.buffer, _describe(tensor, values, output, op))
+    return tuple(found.values())
+
+
+def _stored(model: Any, graph: Any) -> dict[int, int]:
+    """Returns for tensors that are computed from float16 weights the index of these weights."""
+    return {
+        int(operator.outputs[0]): int(operator.inputs[0])
+        for operator in graph.operators
+        if _op_name(model.operatorCodes[operator.opcodeIndex]) == "DEQUANTIZE"
+    }
+
+
+def _describe(tensor: Any, values: np.ndarray, output: str, op: str) -> WeightTensor:
+    zero_point = _zero_point(tensor)
+    channels = values.shape[-1] if op in _CHANNEL_LAST_OPS else values.shape[0]
+    by_channel = values.reshape(-1, channels).T if op in _CHANNEL_LAST_OPS else values.reshape(channels, -1)
+    return WeightTensor(
+        _text(tensor.name),
+        output,
+        op,
+        _TYPE_NAMES[tensor.type],
+        tuple(values.shape),
+        values.size,
+        int(np.count_nonzero(values == zero_point)),
+        np.unique(values).size,
+        max(np.unique(row).size for row in by_channel),
+    )
+
+
+def _zero_point(tensor: Any) -> int:
+    points = None if tensor.quantization is None else tensor.quantization.zeroPoint
+    return 0 if points is None or len(points) == 0 else int(points[0])
+
+
+def _constant(model: Any, tensor: Any) -> np.ndarray | None:
+    """Returns a tensor's values when they stand in the file as they are, else nothing."""
+    data = model.buffers[tensor.buffer].data
+    dtype = _NUMPY_TYPES.get(tensor.type)
+    shape = tuple(int(size) for size in tensor.shape) if tensor.shape is not None else ()
+    if data is None or dtype is None or len(data) != np.prod(shape, dtype=np.int64) * np.dtype(dtype).itemsize:
+        return None
+    return np.frombuffer(np.asarray(data, np.uint8).tobytes(), dtype).reshape(shape)
+
+
+def _op_name(code: Any) -> str:
+    # Older files have the code in a byte of its own.
+    return _OP_NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
+
+
+def _text(name: Any) -> str:
+    return name.decode() if isinstance(name, bytes) else str(name or "")

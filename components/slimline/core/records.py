@@ -1,0 +1,80 @@
+"""The TFRecord files of a split: found, read through once, and opened for TensorFlow."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from slimline.core.tfrecord import read_records
+from slimline.errors import ExamplesError
+
+
+@dataclass(frozen=True)
+class Records:
+    """The files of one split, read through once: none is broken.
+
+    Attributes:
+      files: Paths or URIs of TFRecord files, sorted.
+      num_records: Records in all files together.
+    """
+
+    files: tuple[str, ...]
+    num_records: int
+
+
+def list_files(split_uri: str) -> tuple[str, ...]:
+    """Returns the files of a split, sorted.
+
+    Raises:
+      ExamplesError: The split has no files.
+    """
+    files = sorted(tf.io.gfile.glob(f"{split_uri}/*")) if tf.io.gfile.isdir(split_uri) else []
+    if not files:
+        raise ExamplesError(f"no files in {split_uri}", "TFRecord files", "check that ExampleGen writes this split")
+    return tuple(files)
+
+
+def check_records(files: Sequence[str]) -> Records:
+    """Reads every record once, so that a broken file is found before any training.
+
+    Raises:
+      ExamplesError: A record is broken, or there are none.
+    """
+    num_records = 0
+    for file in files:
+        with tf.io.gfile.GFile(file, "rb") as stream:
+            num_records += sum(1 for _ in read_records(stream, file))
+    if not num_records:
+        raise ExamplesError(
+            f"no records in {', '.join(files)}", "at least one record", "check that ExampleGen fills this split"
+        )
+    return Records(tuple(files), num_records)
+
+
+def has_records(files: Sequence[str]) -> bool:
+    """Returns whether any of the files holds a record; reads no further than that.
+
+    Raises:
+      ExamplesError: The first record of a file is broken.
+    """
+    for file in files:
+        with tf.io.gfile.GFile(file, "rb") as stream:
+            if next(read_records(stream, file), None) is not None:
+                return True
+    return False
+
+
+def open_records(records: Records) -> tf.data.Dataset:
+    """Opens files in their order, each compressed or not, as a dataset of serialized records."""
+    is_gzip = []
+    for file in records.files:
+        with tf.io.gfile.GFile(file, "rb") as stream:
+            is_gzip.append(stream.read(2) == b"\x1f\x8b")
+    parts = [
+        tf.data.TFRecordDataset(file, compression_type="GZIP" if compressed else "")
+        for file, compressed in zip(records.files, is_gzip, strict=True)
+    ]
+    dataset = parts[0]
+    for part in parts[1:]:
+        dataset = dataset.concatenate(part)
+    return dataset

@@ -1,0 +1,89 @@
+"""Which layers TFMOT can prune, cluster, or train to be quantized, and why not the others.
+
+TFMOT refuses a whole model for one layer that it does not know. Slimline asks it layer by layer, and leaves alone what
+it does not know (docs/optimization.md).
+"""
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+from tensorflow_model_optimization.python.core.clustering.keras.clustering_registry import ClusteringRegistry
+from tensorflow_model_optimization.python.core.quantization.keras.default_8bit.default_8bit_quantize_registry import (
+    Default8BitQuantizeRegistry,
+)
+from tensorflow_model_optimization.python.core.sparsity.keras.prune_registry import PruneRegistry
+
+from slimline.core.weights import kernels
+
+# TFMOT needs that many when it has to keep zeros: one centroid is the zero itself.
+MIN_CLUSTERS = 3
+
+_L = tf_keras.layers
+_DEPTHWISE = (_L.DepthwiseConv1D, _L.DepthwiseConv2D)
+_SEPARABLE = (_L.SeparableConv1D, _L.SeparableConv2D)
+# What a batch normalization can be folded into; TFMOT splits a SeparableConv so that it ends in a Conv2D.
+_FOLDING = (_L.Conv2D, _L.DepthwiseConv2D, _L.Dense, *_SEPARABLE)
+# The activations that TFMOT's QuantizeAwareActivation takes, inside of a layer.
+_QAT_ACTIVATIONS = frozenset({"softmax", "sigmoid", "tanh", "gelu", "linear", "relu", "swish"})
+# The activations that its Default8BitActivationQuantizeConfig takes, as layers.
+_QAT_ACTIVATION_LAYERS = frozenset({"relu", "swish", "gelu", "relu6", "linear", "softmax", "sigmoid", "tanh"})
+
+
+def pruning_obstacle(layer: tf_keras.layers.Layer) -> str | None:
+    """Returns why a layer with kernels can't be pruned, or nothing when it can."""
+    if isinstance(layer, _DEPTHWISE):
+        return "depthwise kernels are few weights that each matter much: TFMOT leaves them"
+    if hasattr(layer, "get_prunable_weights"):
+        return None
+    if not PruneRegistry.supports(layer):
+        return f"TFMOT prunes no {type(layer).__name__}"
+    return None
+
+
+def clustering_obstacle(layer: tf_keras.layers.Layer) -> str | None:
+    """Returns why a layer with kernels can't be clustered, or nothing when it can."""
+    if isinstance(layer, _DEPTHWISE):
+        return "depthwise kernels lose too much when clustered: TFMOT leaves them"
+    if not ClusteringRegistry.supports(layer) or not layer.trainable_weights:
+        return f"TFMOT clusters no {type(layer).__name__}" if layer.trainable_weights else "it is frozen"
+    fewest = num_clusterable(layer)
+    if fewest < MIN_CLUSTERS:
+        return f"it has only {fewest} different weights, where at least {MIN_CLUSTERS} clusters are needed"
+    return None
+
+
+def num_clusterable(layer: tf_keras.layers.Layer) -> int:
+    """Returns how many clusters a layer can hold: as many as it has different weights."""
+    return min((np.unique(values).size for _, values in kernels(layer)), default=0)
+
+
+def qat_obstacle(layer: tf_keras.layers.Layer) -> str | None:
+    """Returns why a layer can't be trained to be quantized, or nothing when it can.
+
+    Args:
+      layer: A layer of a model that was rebuilt, so that its nodes are those of this model alone.
+    """
+    kind = type(layer).__name__
+    if len(layer._inbound_nodes) > 1:
+        return f"it is called {len(layer._inbound_nodes)} times: TFMOT can't train a shared layer to be quantized"
+    if isinstance(layer, _L.BatchNormalization):
+        return _normalization_obstacle(layer)
+    if type(layer) not in _SEPARABLE and not Default8BitQuantizeRegistry().supports(layer):
+        return f"TFMOT trains no {kind} to be quantized"
+    activation = getattr(getattr(layer, "activation", None), "__name__", None)
+    known = _QAT_ACTIVATION_LAYERS if isinstance(layer, _L.Activation) else _QAT_ACTIVATIONS
+    if activation is not None and activation not in known:
+        return f"TFMOT trains no activation {activation!r} to be quantized"
+    return None
+
+
+def _normalization_obstacle(layer: tf_keras.layers.Layer) -> str | None:
+    producers = tf.nest.flatten(layer._inbound_nodes[0].inbound_layers)
+    if len(producers) != 1 or type(producers[0]) not in _FOLDING:
+        return "it does not follow a Conv2D, DepthwiseConv2D or Dense into which it could be folded"
+    producer = producers[0]
+    if len(producer._outbound_nodes) > 1 or len(producer._inbound_nodes) > 1:
+        return f"the output of {producer.name}, which it follows, is used elsewhere too, so that it can't be folded"
+    if qat_obstacle(producer) is not None:
+        return f"{producer.name}, which it follows, stays in float"
+    return None
