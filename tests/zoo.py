@@ -1,12 +1,16 @@
 """Models of the kinds that people really have, small and untrained, with random data that fits each of them."""
 
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tf_keras
+
+from slimline.core.intake import load_model
 
 NUM_EXAMPLES = 48
 _CLASSES = 4
@@ -227,6 +231,25 @@ def lambda_layer() -> Specimen:
     return _classifier(tf_keras, image, layers.Dense(_CLASSES, activation="softmax", name="scores")(hidden))
 
 
+def subclassed() -> Specimen:
+    """A subclassed model as a Trainer exports it: a SavedModel, whose layers can't be told apart."""
+    with tempfile.TemporaryDirectory() as folder:
+        model = _Subclassed()
+        model(_image()["image"])
+        model.save(folder, save_format="tf")
+        return Specimen(load_model(Path(folder)), _image(), _classes())
+
+
+class _Subclassed(tf_keras.Model):
+    def __init__(self) -> None:
+        super().__init__()
+        self._pool = tf_keras.layers.GlobalAveragePooling2D()
+        self._scores = tf_keras.layers.Dense(_CLASSES, activation="softmax")
+
+    def call(self, image: tf.Tensor) -> tf.Tensor:
+        return self._scores(self._pool(image))
+
+
 # Both Keras versions.
 PORTABLE: Mapping[str, Callable[..., Specimen]] = {
     "CNN with BatchNorm": cnn,
@@ -247,7 +270,8 @@ PORTABLE: Mapping[str, Callable[..., Specimen]] = {
 }
 # The large one is only looked at and converted.
 LARGE: Mapping[str, Callable[..., Specimen]] = {"ResNet50V2": resnet50v2}
-TF_KERAS_ONLY: Mapping[str, Callable[[], Specimen]] = {"mixed_float16": mixed_float16, "Lambda layer": lambda_layer}
+TF_KERAS_ONLY: Mapping[str, Callable[..., Specimen]] = {"mixed_float16": mixed_float16}
+REFUSED: Mapping[str, Callable[..., Specimen]] = {"Lambda layer": lambda_layer, "Subclassed": subclassed}
 
 
 def _conv(layers: Any, tensor: Any, width: int, name: str, size: int = 3) -> Any:

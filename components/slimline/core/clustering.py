@@ -13,6 +13,7 @@ import tf_keras
 from pydantic import Field
 from tensorflow_model_optimization.python.core.clustering.keras.experimental import cluster as sparse_clustering
 
+from slimline.core.gains import freeze_gains
 from slimline.core.preflight import plan
 from slimline.core.rules import LayerRule, first_match, require_matches
 from slimline.core.stages import OptimizedModel, StageConfig, Technique
@@ -110,9 +111,12 @@ def cluster(
             preserve_sparsity=config.keep_zeros and _is_sparse(layer),
         )
 
+    frozen = freeze_gains(layer for layer in planned.model.layers if layer.name not in clusters)
     wrapped = tf_keras.models.clone_model(planned.model, clone_function=wrap)
     fine_tune(wrapped, model, dataset, config, watch=watch)
     clustered = tfmot.clustering.keras.strip_clustering(wrapped)
+    for name in frozen:
+        clustered.get_layer(name).trainable = True
     compile_like(clustered, model, config)
     by_rule = {layer.name: "a rule leaves it" for layer in layers if layer.name not in clusters}
     return OptimizedModel(clustered, count_kernels(clustered), {**planned.left, **by_rule})

@@ -5,7 +5,7 @@ clusters (tensorflow/model-optimization#979, #1056). So the counts of all stages
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -14,7 +14,7 @@ import tf_keras
 
 from slimline import names
 from slimline.core.flatbuffer import WeightTensor
-from slimline.core.weights import KernelCount, count_kernels, max_distinct, sparsity
+from slimline.core.weights import KernelCount, count_kernels, count_layer, max_distinct, sparsity
 from slimline.errors import ModelError
 
 ORIGINAL = "original"
@@ -64,6 +64,21 @@ def collaboration_of(count: KernelCount) -> Collaboration:
     return kinds[is_pruned(count), is_clustered(count)]
 
 
+def freeze_gains(layers: Iterable[tf_keras.layers.Layer]) -> tuple[str, ...]:
+    """Excludes layers from training that an earlier stage pruned or clustered, and returns their names.
+
+    For layers which the present stage leaves alone: their weights would be trained without regard for what was gained.
+    """
+    frozen = [
+        layer
+        for layer in layers
+        if layer.trainable and any(is_pruned(count) or is_clustered(count) for count in count_layer(layer))
+    ]
+    for layer in frozen:
+        layer.trainable = False
+    return tuple(layer.name for layer in frozen)
+
+
 def load_history(folder: Path, model: tf_keras.Model) -> tuple[Stage, ...]:
     """Returns the stages that a model went through, told by the file beside it; a model without one is the original."""
     path = folder / names.GAINS_FILE
@@ -105,10 +120,10 @@ def summarize_file(tensors: Sequence[WeightTensor]) -> dict[str, float | int]:
 
 def lost_gains(before: Stage, after: Stage) -> tuple[str, ...]:
     """Returns in words what `before` had and `after` has no more, layer by layer."""
-    new = {kernel.kernel: kernel for kernel in after.kernels}
+    new = _by_place(after)
     lost: list[str] = []
-    for old in before.kernels:
-        kernel = new.get(old.kernel)
+    for place, old in _by_place(before).items():
+        kernel = new.get(place)
         if kernel is None:
             continue
         if is_pruned(old) and kernel.num_zeros < _KEPT_SHARE * old.num_zeros:
@@ -161,6 +176,14 @@ def require_kept(lost: Sequence[str], on_lost_gain: Literal["warn", "error"]) ->
             "prune first, then cluster with keep_zeros, then quantize with training='qat' or after the training; "
             "or let it pass with on_lost_gain='warn'",
         )
+
+
+def _by_place(stage: Stage) -> dict[tuple[str, int], KernelCount]:
+    """Returns kernels by layer and position in it, since the two kernels of a layer may have one name."""
+    places: dict[tuple[str, int], KernelCount] = {}
+    for kernel in stage.kernels:
+        places[kernel.layer, sum(layer == kernel.layer for layer, _ in places)] = kernel
+    return places
 
 
 def _find(kernel: KernelCount, kernels: Sequence[KernelCount], tensors: Sequence[WeightTensor]) -> WeightTensor | None:

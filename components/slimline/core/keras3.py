@@ -91,8 +91,7 @@ def to_tf_keras(model: Any) -> tf_keras.Model:
         raise ModelError(
             f"{model.name!r}, a subclassed or unbuilt model of Keras 3", "a functional or Sequential model", _REMEDY
         )
-    model = _functional(model)
-    unknown = _untranslatable(model)
+    unknown = _untranslatable(_functional(model))
     if unknown:
         raise ModelError(
             f"model {model.name!r} of Keras 3 with parts that can't be translated to tf_keras: {'; '.join(unknown)}",
@@ -106,7 +105,7 @@ def to_tf_keras(model: Any) -> tf_keras.Model:
         )
         for tensor in model.inputs
     ]
-    outputs = bridge.run(model, inputs, (), {})
+    outputs = bridge.run(_functional(model), inputs, (), {})
     translated = tf_keras.Model(inputs, outputs if len(outputs) > 1 else outputs[0], name=model.name)
     bridge.copy_weights()
     require_same_outputs(model, translated, tolerance=_TOLERANCE)
@@ -117,6 +116,19 @@ def to_tf_keras(model: Any) -> tf_keras.Model:
 def _functional(model: Any) -> Any:
     """Returns the graph of a functional or Sequential model."""
     return model._functional if isinstance(model, keras.Sequential) else model
+
+
+def _without_recorded_context(layer: tf_keras.layers.Layer) -> Callable[..., Any]:
+    """Calls a layer without what Keras 3 writes down with every call.
+
+    It records `training=False` and decides anew when the model runs; tf_keras would keep to what is recorded, and
+    neither drop out nor update statistics nor prune a recurrent layer while it trains.
+    """
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return layer(*args, **{key: value for key, value in kwargs.items() if key != "training" and value is not None})
+
+    return call
 
 
 class _Bridge:
@@ -142,7 +154,7 @@ class _Bridge:
 
                 return run_nested
             if isinstance(operation, keras.layers.Layer):
-                return self._layer(operation, name)
+                return _without_recorded_context(self._layer(operation, name))
             return _OPERATORS[type(operation).__name__]
 
         return list(tf.nest.flatten(model._run_through_graph(list(inputs), operation_fn=translate)))

@@ -12,6 +12,7 @@ import tensorflow_model_optimization as tfmot
 import tf_keras
 from pydantic import Field, model_validator
 
+from slimline.core.gains import freeze_gains
 from slimline.core.preflight import plan
 from slimline.core.rules import LayerRule, first_match, require_matches
 from slimline.core.stages import OptimizedModel, StageConfig, Technique
@@ -171,10 +172,13 @@ def prune(
             return layer
         return tfmot.sparsity.keras.prune_low_magnitude(layer, **options[layer.name])
 
+    frozen = freeze_gains(layer for layer in planned.model.layers if layer.name not in options)
     wrapped = tf_keras.models.clone_model(planned.model, clone_function=wrap)
     callbacks = [tfmot.sparsity.keras.UpdatePruningStep()]
     fine_tune(wrapped, model, dataset, config, callbacks=callbacks, watch=watch)
     pruned = tfmot.sparsity.keras.strip_pruning(wrapped)
+    for name in frozen:
+        pruned.get_layer(name).trainable = True
     compile_like(pruned, model, config)
     by_rule = {name: reason or "a rule leaves it" for name, reason in left.items() if name not in options}
     return OptimizedModel(pruned, count_kernels(pruned), {**planned.left, **by_rule})

@@ -27,7 +27,7 @@ from tensorflow_model_optimization.python.core.quantization.keras.default_8bit.d
     Default8BitQuantizeScheme,
 )
 
-from slimline.core.gains import Collaboration, collaboration_of
+from slimline.core.gains import Collaboration, collaboration_of, freeze_gains
 from slimline.core.preflight import Plan, plan
 from slimline.core.stages import Technique
 from slimline.core.training import FineTuningConfig, Watch, fine_tune, num_steps
@@ -118,6 +118,8 @@ def train_quantization_aware(
             return layer
         return tfmot.quantization.keras.quantize_annotate_layer(layer)
 
+    # What is trained as it is would lose what an earlier stage made of it.
+    freeze_gains(layer for layer in planned.model.layers if layer.name not in planned.covered)
     annotated = tf_keras.models.clone_model(planned.model, clone_function=annotate)
     with tfmot.quantization.keras.quantize_scope():
         aware = tfmot.quantization.keras.quantize_apply(annotated, scheme=_PreservingScheme(config))
@@ -190,7 +192,7 @@ def _expected_missing_gradients() -> Iterator[None]:
     def is_unexpected(record: logging.LogRecord) -> bool:
         return "Gradients do not exist for variables" not in record.getMessage()
 
-    logger = logging.getLogger("absl")
+    logger = tf.get_logger()
     logger.addFilter(is_unexpected)
     try:
         yield

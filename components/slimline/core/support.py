@@ -83,7 +83,7 @@ def _normalization_obstacle(layer: tf_keras.layers.Layer) -> str | None:
         return "it does not follow a Conv2D, DepthwiseConv2D or Dense into which it could be folded"
     producer = producers[0]
     if len(producer._outbound_nodes) > 1 or len(producer._inbound_nodes) > 1:
-        return f"the output of {producer.name}, which it follows, is used elsewhere too, so that it can't be folded"
+        return "the layer that it follows feeds others too, so that it can't be folded into it"
     if qat_obstacle(producer) is not None:
-        return f"{producer.name}, which it follows, stays in float"
+        return "the layer that it follows stays in float"
     return None

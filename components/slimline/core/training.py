@@ -188,7 +188,11 @@ def _order_labels(dataset: tf.data.Dataset, output_names: Sequence[str]) -> tf.d
     label = dataset.element_spec[1]
     if not isinstance(label, Mapping):
         return dataset
-    return dataset.map(lambda inputs, labels, *weights: (inputs, tuple(labels[n] for n in output_names), *weights))
+
+    def order(inputs: Any, labels: Mapping[str, tf.Tensor], *weights: tf.Tensor) -> tuple[Any, ...]:
+        return (inputs, tuple(labels[name] for name in output_names), *weights)
+
+    return dataset.map(order)
 
 
 def _diverged(found: str, config: FineTuningConfig) -> ModelError:

@@ -13,7 +13,7 @@ class KernelCount:
 
     Attributes:
       layer: Name of the layer that the kernel belongs to.
-      kernel: Name of the variable; recurrent and separable layers have two.
+      kernel: Name of the variable behind that of the layer; recurrent and separable layers have two.
       num_weights: Weights in the kernel.
       num_zeros: Of them, exact zeros.
       num_distinct: Different values, zero included.
@@ -50,7 +50,7 @@ def count_layer(layer: tf_keras.layers.Layer) -> tuple[KernelCount, ...]:
     return tuple(
         KernelCount(
             layer.name,
-            name,
+            f"{layer.name}/{name.rpartition('/')[2]}",
             values.size,
             int(values.size - np.count_nonzero(values)),
             np.unique(values).size,

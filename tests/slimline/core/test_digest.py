@@ -37,7 +37,7 @@ def folder(tmp_path):
 
 
 @given(TREES)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_a_folder_has_the_digest_that_coreutils_print(tree):
     with tempfile.TemporaryDirectory() as folder:
         write_tree(Path(folder), tree)
@@ -46,7 +46,7 @@ def test_a_folder_has_the_digest_that_coreutils_print(tree):
 
 
 @given(TREES, TREES)
-@settings(deadline=None)
+@settings(max_examples=40)
 def test_folders_have_the_same_digest_exactly_when_they_hold_the_same(tree, other):
     assert (digest_of_tree(tree) == digest_of_tree(other)) == (tree == other)
 

@@ -15,7 +15,6 @@ from slimline.errors import ExamplesError, ModelError
 
 LAYERS = tf_keras.layers
 LENIENT = GateConfig(thresholds=(Threshold(metric="accuracy", max_drop=0.05),))
-STRICT = GateConfig(thresholds=(Threshold(metric="accuracy", max_drop=-1),))
 
 
 @pytest.fixture(scope="module")
@@ -73,9 +72,8 @@ def misfits(trained, candidates, digits):
 
 def test_metrics_are_those_of_all_examples_whatever_the_batches(trained, candidates, digits, lenient):
     images, labels = digits[0][:200], digits[1][:200]
-    evaluations = [lenient, *(evaluate(trained, candidates, cut(digits, size), LENIENT) for size in (23, 200))]
     baseline = np.mean(trained.predict(images, verbose=0).argmax(1) == labels)
-    for evaluation in evaluations:
+    for evaluation in (lenient, evaluate(trained, candidates, cut(digits, 23), LENIENT)):
         assert evaluation.num_examples == 200
         assert evaluation.baseline["metrics"]["accuracy"] == pytest.approx(baseline, abs=1e-12)
         for candidate in candidates:
@@ -92,9 +90,8 @@ def test_a_report_identifies_and_weighs_the_file(candidates, lenient):
         assert report.content_digest == f"sha256:{hashlib.sha256(candidate.content).hexdigest()}"
         assert report.size_bytes == len(candidate.content)
         assert report.gzip_bytes == len(gzip.compress(candidate.content, 9))
-        assert report.latency_ms > 0
     assert lenient.baseline["size_bytes"] == pytest.approx(lenient.report_of("float32").size_bytes, rel=0.05)
-    assert lenient.baseline["latency_ms"] > 0
+    assert min(lenient.baseline["latency_ms"], *(report.latency_ms for report in lenient.candidates)) > 0
 
 
 def test_the_smallest_that_passes_is_chosen_and_each_has_its_reasons(lenient):
@@ -107,12 +104,12 @@ def test_a_candidate_over_its_budget_fails_with_that_reason_alone(trained, candi
     config = LENIENT.model_copy(update={"max_size_bytes": len(candidates[1].content)})
     evaluation = evaluate(trained, candidates, batches, config)
     assert [report.verdict for report in evaluation.candidates] == ["fail", "pass", "pass"]
-    (reason,) = evaluation.report_of("float32").reasons
-    assert reason.startswith("size in bytes")
+    assert [reason[:13] for reason in evaluation.report_of("float32").reasons] == ["size in bytes"]
 
 
 def test_nothing_is_chosen_when_nothing_passes(trained, candidates, batches):
-    evaluation = evaluate(trained, candidates, batches, STRICT)
+    strict = GateConfig(thresholds=(Threshold(metric="accuracy", max_drop=-1),))
+    evaluation = evaluate(trained, candidates, batches, strict)
     assert evaluation.chosen is None
     assert {report.verdict for report in evaluation.candidates} == {"fail"}
     assert all(report.metrics and "over the limit of -1" in report.reasons[0] for report in evaluation.candidates)
@@ -172,9 +169,8 @@ def test_no_examples_are_refused(trained, candidates):
 
 
 def test_labels_that_do_not_suit_the_metric_are_refused(trained, candidates, batches):
-    labelled = [(inputs, labels + 5) for inputs, labels in batches]
     with pytest.raises(ExamplesError, match="a whole number from 0 to 9"):
-        evaluate(trained, candidates, labelled, LENIENT)
+        evaluate(trained, candidates, [(inputs, labels + 5) for inputs, labels in batches], LENIENT)
 
 
 def test_a_baseline_that_can_not_be_converted_is_still_compared_with(candidates, batches):
@@ -188,9 +184,8 @@ def test_a_baseline_that_can_not_be_converted_is_still_compared_with(candidates,
 
 
 def test_a_sequential_baseline_is_evaluated(batches):
-    model = tf_keras.Sequential(
-        [LAYERS.Input((8, 8, 1), name="image"), LAYERS.Flatten(), LAYERS.Dense(10, name="scores")]
-    )
+    layers = [LAYERS.Input((8, 8, 1), name="image"), LAYERS.Flatten(), LAYERS.Dense(10, name="scores")]
+    model = tf_keras.Sequential(layers)
     evaluation = evaluate(model, [Candidate("plain", "float32", plain(model))], batches, LENIENT)
     assert evaluation.report_of("plain").drop == {"accuracy": 0}
 

@@ -33,6 +33,10 @@ def dtypes(content):
     return {np.dtype(tensor["dtype"]).name for tensor in open_file(content).get_tensor_details()} - {"int32"}
 
 
+def shapes(details):
+    return {name: detail["shape"].tolist() for name, detail in details.items()}
+
+
 def weights(content):
     """Returns the dtype of the weights of the dense layer of 128 by 32, wherever they lie."""
     found = [t for t in open_file(content).get_tensor_details() if sorted(t["shape"]) == [32, 128]]
@@ -75,13 +79,14 @@ def test_smaller_types_make_smaller_files(converted):
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_the_one_signature_has_the_names_of_the_model(many, many_inputs, scheme):
-    signatures = open_file(convert(many, scheme, many_inputs)).get_signature_list()
-    assert list(signatures) == ["serving_default"]
-    assert sorted(signatures["serving_default"]["inputs"]) == ["ids", "left", "right"]
-    assert sorted(signatures["serving_default"]["outputs"]) == ["one", "two"]
+    interpreter = open_file(convert(many, scheme, many_inputs))
+    assert list(interpreter.get_signature_list()) == ["serving_default"]
+    runner = interpreter.get_signature_runner()
+    assert shapes(runner.get_input_details()) == {"ids": [1, 5], "left": [1, 2], "right": [1, 3]}
+    assert shapes(runner.get_output_details()) == {"one": [1, 1], "two": [1, 2]}
 
 
-@pytest.mark.parametrize("name", ["Image", "image-1", "input.1", "1st", "a/b", "inputs", "serve"])
+@pytest.mark.parametrize("name", ["Image", "image-1", "1st", "a/b"])
 def test_unusual_names_are_kept(name):
     image = LAYERS.Input((2,), name=name)
     model = tf_keras.Model(image, LAYERS.Dense(1, name=f"{name}_out")(image))

@@ -1,0 +1,70 @@
+"""How small can the digits' network become? gzip bytes of float32 against prune + cluster + PCQAT int8.
+
+Run: `.venv/bin/python -m benchmarks.digits_compression`.
+"""
+
+import time
+
+import tf_keras
+
+from benchmarks.data import digits, train_float
+from slimline.core.clustering import ClusteringConfig, ClusteringRule, cluster
+from slimline.core.flatbuffer import weight_tensors
+from slimline.core.model_io import gzip_size
+from slimline.core.pruning import PruningConfig, PruningRule, prune
+from slimline.core.qat import QatConfig, train_quantization_aware
+from slimline.core.quantization import QuantizationConfig, convert_quantization_aware, quantize
+from slimline.core.weights import sparsity
+from slimline_pipelines.digits.trainer import build_model
+
+PRUNING = PruningConfig(
+    target_sparsity=0.95,
+    rules=(
+        PruningRule(layers="conv_1", target_sparsity=0.5),
+        PruningRule(layers="conv_2", target_sparsity=0.9),
+        PruningRule(layers="probabilities", target_sparsity=0.8),
+        PruningRule(layers="dense", target_sparsity=0.97),
+    ),
+    epochs=40,
+    learning_rate=2e-3,
+    ramp=0.6,
+)
+CLUSTERING = ClusteringConfig(
+    num_clusters=8, rules=(ClusteringRule(layers="dense", num_clusters=6),), epochs=10, learning_rate=5e-4
+)
+QAT = QatConfig(epochs=10, learning_rate=3e-4)
+
+
+def main() -> None:
+    """Prints a row per stage."""
+    task = digits()
+    tf_keras.utils.set_random_seed(1)
+    model = train_float(build_model(), task, epochs=40)
+    started = time.perf_counter()
+    float32 = quantize(model, QuantizationConfig(scheme="float32"))
+    reference = gzip_size(float32)
+    print(f"{model.count_params():,} parameters, {task.num_examples} training and {len(task.evaluation[1])} evaluation examples")
+    print(f"{'model':28} {'bytes':>9} {'gzip':>9} {'smaller':>8} {'accuracy':>9}  sparsity")
+
+    def show(name: str, content: bytes) -> None:
+        zeros = weight_tensors(content)
+        share = sum(tensor.num_zeros for tensor in zeros) / sum(tensor.num_weights for tensor in zeros)
+        size = gzip_size(content)
+        print(
+            f"{name:28} {len(content):9,} {size:9,} {reference / size:7.1f}x {task.accuracy(content):9.4f}  {share:.3f}",
+            flush=True,
+        )
+
+    show("float32", float32)
+    show("int8", quantize(model, QuantizationConfig(scheme="int8"), task.representative()))
+    pruned = prune(model, task.dataset(), task.num_examples, PRUNING)
+    show("pruned, int8", quantize(pruned.model, QuantizationConfig(scheme="int8"), task.representative()))
+    clustered = cluster(pruned.model, task.dataset(), task.num_examples, CLUSTERING)
+    show("pruned, clustered, int8", quantize(clustered.model, QuantizationConfig(scheme="int8"), task.representative()))
+    trained = train_quantization_aware(clustered.model, task.dataset(), task.num_examples, QAT)
+    show("pruned, clustered, PCQAT", convert_quantization_aware(trained))
+    print(f"sparsity of the Keras model {sparsity(clustered.kernels):.3f}; {time.perf_counter() - started:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
