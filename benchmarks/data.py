@@ -1,4 +1,4 @@
-"""What the benchmarks share: data that ships with scikit-learn or is made here, models trained on the spot, accuracy."""
+"""What the benchmarks share: data that ships with scikit-learn, models trained on the spot, accuracy."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -43,16 +43,19 @@ def main() -> None:
     started = time.perf_counter()
     float32 = quantize(model, QuantizationConfig(scheme="float32"))
     reference = gzip_size(float32)
-    print(f"{model.count_params():,} parameters, {task.num_examples} training and {len(task.evaluation[1])} evaluation examples")
+    print(
+        f"{model.count_params():,} parameters, trained on {task.num_examples} examples, "
+        f"measured on {len(task.evaluation[1])}"
+    )
     print(f"{'model':28} {'bytes':>9} {'gzip':>9} {'smaller':>8} {'accuracy':>9}  sparsity")
 
     def show(name: str, content: bytes) -> None:
         zeros = weight_tensors(content)
         share = sum(tensor.num_zeros for tensor in zeros) / sum(tensor.num_weights for tensor in zeros)
         size = gzip_size(content)
+        accuracy = task.accuracy(content)
         print(
-            f"{name:28} {len(content):9,} {size:9,} {reference / size:7.1f}x {task.accuracy(content):9.4f}  {share:.3f}",
-            flush=True,
+            f"{name:28} {len(content):9,} {size:9,} {reference / size:7.1f}x {accuracy:9.4f}  {share:.3f}", flush=True
         )
 
     show("float32", float32)

@@ -4,6 +4,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from numbers import Integral
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -150,11 +151,14 @@ def record(artifact: Artifact, properties: Mapping[str, str | int | float]) -> N
     PostgreSQL and MySQL end its integers there. Strings lose what a database would not take.
     """
     for name, value in properties.items():
-        if isinstance(value, int) and abs(value) < 2**31:
-            artifact.set_int_custom_property(name, value)
+        if isinstance(value, str):
+            artifact.set_string_custom_property(name, _storable(value))
+        elif isinstance(value, Integral) and abs(int(value)) < 2**31:
+            artifact.set_int_custom_property(name, int(value))
         else:
-            text = value if isinstance(value, str) else repr(value)
-            artifact.set_string_custom_property(name, _storable(text))
+            # NumPy's numbers have a representation of their own.
+            text = repr(int(value) if isinstance(value, Integral) else float(value))
+            artifact.set_string_custom_property(name, text)
 
 
 def _storable(text: str) -> str:

@@ -1,9 +1,11 @@
 """Content digests: what proves that two files or folders hold the same bytes."""
 
 import hashlib
+import os
 from pathlib import Path
 
 from slimline import names
+from slimline.errors import ModelError
 
 
 def file_digest(path: Path) -> str:
@@ -16,9 +18,20 @@ def folder_digest(folder: Path) -> str:
     r"""Returns `sha256:<hex>` of a folder's relative file names and contents.
 
     It is the SHA-256 of the lines that `sha256sum` prints for the folder's files in byte order of their names, so that
-    coreutils can check it: `find . -type f -printf '%P\n' | LC_ALL=C sort | xargs -d '\n' sha256sum | sha256sum`.
+    coreutils can check it:
+    `find . -type f -printf '%P\n' | LC_ALL=C sort | xargs -r -d '\n' sha256sum -- | sha256sum`.
+
+    Raises:
+      ModelError: The folder has a link, or a name that `sha256sum` would not print as it is.
     """
-    files = sorted((path.relative_to(folder).as_posix().encode(), path) for path in folder.rglob("*") if path.is_file())
+    for path in folder.rglob("*"):
+        if path.is_symlink() or set(path.name) & set("\\\n\r"):
+            raise ModelError(
+                f"{str(path)!r} in a model's folder, which is a link or has a backslash or line break in its name",
+                "plain files with plain names",
+                "write the model anew",
+            )
+    files = sorted((os.fsencode(path.relative_to(folder)), path) for path in folder.rglob("*") if path.is_file())
     lines = [file_digest(path).removeprefix("sha256:").encode() + b"  " + name + b"\n" for name, path in files]
     return "sha256:" + hashlib.sha256(b"".join(lines)).hexdigest()
 
@@ -28,7 +41,13 @@ def model_digest(path: Path) -> str:
 
     A `.tflite` is identified by its file alone, since that is what an auditor holds; any other model by its whole
     serving folder.
+
+    Raises:
+      FileNotFoundError: There is nothing.
+      ModelError: The folder can't be identified, see `folder_digest`.
     """
+    if not path.exists():
+        raise FileNotFoundError(path)
     if path.is_file():
         return file_digest(path)
     serving = path / names.SERVING_FOLDER

@@ -19,6 +19,7 @@ _NUMPY_TYPES = {
     schema.TensorType.INT32: np.int32,
     schema.TensorType.INT64: np.int64,
 }
+_FLOAT_TYPES = (schema.TensorType.FLOAT32, schema.TensorType.FLOAT16)
 _TYPE_NAMES = {value: name.lower() for name, value in vars(schema.TensorType).items() if not name.startswith("_")}
 _OP_NAMES = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
 # The output channels of their kernels are the last dimension, those of all others the first.
@@ -86,6 +87,22 @@ def weight_tensors(content: bytes) -> tuple[WeightTensor, ...]:
                 if values is not None and values.ndim >= 2:
                     found.setdefault(tensor.buffer, _describe(tensor, values, output, op))
     return tuple(found.values())
+
+
+def float_operations(content: bytes) -> tuple[str, ...]:
+    """Returns the names of the operations in a file that read or write floating-point tensors, sorted.
+
+    Args:
+      content: Bytes of a `.tflite` file.
+    """
+    model: Any = schema.ModelT.InitFromPackedBuf(content, 0)
+    found = set()
+    for graph in model.subgraphs:
+        for operator in graph.operators:
+            used = [index for index in (*operator.inputs, *operator.outputs) if index >= 0]
+            if any(graph.tensors[index].type in _FLOAT_TYPES for index in used):
+                found.add(_op_name(model.operatorCodes[operator.opcodeIndex]))
+    return tuple(sorted(found))
 
 
 def _stored(model: Any, graph: Any) -> dict[int, int]:

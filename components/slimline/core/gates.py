@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -120,7 +121,7 @@ def judge(baseline: Mapping[str, float], candidate: Measured, config: GateConfig
         value = candidate.metrics[threshold.metric]
         lost = drop(threshold.metric, baseline[threshold.metric], value)
         if threshold.max_drop is not None:
-            rules.append(_at_most(f"{threshold.metric} drop", lost, threshold.max_drop))
+            rules.append(_at_most(f"{threshold.metric} drop", lost, threshold.max_drop, scale=abs(value)))
         if threshold.min_value is not None:
             rules.append(_at_least(threshold.metric, value, threshold.min_value))
         if threshold.max_value is not None:
@@ -154,16 +155,22 @@ def choose(passed: Mapping[str, Measured], config: GateConfig) -> str | None:
     return min(passed, key=rank)
 
 
-def _at_most(what: str, value: float, limit: float) -> Rule:
-    return _rule(what, value, limit, excess=value - limit, side="over")
+def _at_most(what: str, value: float, limit: float, *, scale: float = 0.0) -> Rule:
+    return _rule(what, value, limit, excess=value - limit, side="over", scale=scale)
 
 
 def _at_least(what: str, value: float, limit: float) -> Rule:
-    return _rule(what, value, limit, excess=limit - value, side="under")
+    return _rule(what, value, limit, excess=limit - value, side="under", scale=0.0)
 
 
-def _rule(what: str, value: float, limit: float, *, excess: float, side: str) -> Rule:
-    # A limit of 0.01 must let exactly one of a hundred examples pass, which binary fractions miss by a hair.
-    if excess <= 1e-12:
-        return Rule(f"{what} {value:.6g}, limit {limit:.6g}", passed=True)
-    return Rule(f"{what} {value:.6g} is {excess:.6g} {side} the limit of {limit:.6g}", passed=False)
+def _rule(what: str, value: float, limit: float, *, excess: float, side: str, scale: float) -> Rule:
+    # A limit of 0.01 must let exactly one of a hundred examples pass, which binary fractions miss by a hair: one that
+    # is relative to the metrics themselves, of which a drop is a small difference.
+    tolerance = 1e-12 * max(1.0, abs(value), abs(limit), scale)
+    if excess <= (tolerance if isfinite(tolerance) else 0.0):
+        return Rule(f"{what} {_number(value)}, limit {_number(limit)}", passed=True)
+    return Rule(f"{what} {_number(value)} is {_number(excess)} {side} the limit of {_number(limit)}", passed=False)
+
+
+def _number(value: float) -> str:
+    return f"{value:,d}" if isinstance(value, int) else f"{value:.6g}"

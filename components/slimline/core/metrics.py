@@ -73,7 +73,8 @@ def _differences(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
     wanted = labels.reshape(len(labels), -1)
     given = predictions.reshape(len(predictions), -1)
     numeric = np.issubdtype(wanted.dtype, np.number)
-    _require(numeric and wanted.shape == given.shape, labels, f"{given.shape[1]} number(s), as the model predicts")
+    valid = numeric and wanted.shape == given.shape and bool(np.isfinite(wanted).all())
+    _require(valid, labels, f"{given.shape[1]} number(s), as the model predicts, all finite")
     return given.astype(np.float64) - wanted.astype(np.float64)
 
 

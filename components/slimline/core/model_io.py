@@ -6,6 +6,7 @@ Trainer does; Quantizer puts a lone file `tflite` there, which is the name that 
 
 import gzip
 from collections.abc import Sequence
+from keyword import iskeyword
 from pathlib import Path
 
 import tensorflow as tf
@@ -60,7 +61,17 @@ def export_for_conversion(model: TrainedModel, output_names: Sequence[str], fold
 
     Returns:
       The signature's name.
+
+    Raises:
+      ModelError: An input or output has a name that TensorFlow can't export.
     """
+    keywords = [name for name in (*model.input_names, *output_names) if iskeyword(name)]
+    if keywords:
+        raise ModelError(
+            f"an input or output named {keywords[0]!r}, which is a word of Python",
+            "another name: TensorFlow hands inputs over as arguments",
+            "rename the layer",
+        )
     module = tf.Module()
     module.model = model
     # TFLite has recurrent layers for a fixed batch only; other models keep theirs open.

@@ -18,13 +18,15 @@ from slimline.core.rules import LayerRule, first_match, require_matches
 from slimline.core.stages import OptimizedModel, StageConfig, Technique
 from slimline.core.training import Watch, compile_like, fine_tune, num_steps
 from slimline.core.weights import count_kernels, kernels
-from slimline.errors import ConfigError
+from slimline.errors import ConfigError, ModelError
 
 # How often the masks are renewed on the way to the target. TFMOT's own default of every 100 steps is too seldom for
 # small data: it may end before the target is reached.
 _NUM_UPDATES = 20
 _DEFAULT_SPARSITY = 0.5
 _DEFAULT_RAMP = 0.75
+# Of the target: below that, something went wrong.
+_MIN_REACHED = 0.9
 _POOLING = {"average": "AVG", "max": "MAX"}
 
 
@@ -180,8 +182,28 @@ def prune(
     for name in frozen:
         pruned.get_layer(name).trainable = True
     compile_like(pruned, model, config)
+    _require_reached(pruned, {name: targets[name] for name in options})
     by_rule = {name: reason or "a rule leaves it" for name, reason in left.items() if name not in options}
     return OptimizedModel(pruned, count_kernels(pruned), {**planned.left, **by_rule})
+
+
+def _require_reached(model: tf_keras.Model, targets: Mapping[str, float]) -> None:
+    """Checks in the weights themselves that pruning took place; blocks and equal weights make the share a little less.
+
+    Raises:
+      ModelError: It did not, as when a user's training loop drops the callbacks.
+    """
+    short = [
+        f"{count.kernel} has {count.num_zeros / count.num_weights:.3f} zeros, not {targets[count.layer]:.3f}"
+        for count in count_kernels(model)
+        if count.layer in targets and count.num_zeros < _MIN_REACHED * targets[count.layer] * count.num_weights - 1
+    ]
+    if short:
+        raise ModelError(
+            "; ".join(short),
+            "the zeros that were asked for",
+            "hand on the callbacks in train_fn; prune before clustering, which leaves too many equal weights",
+        )
 
 
 def _targets(model: tf_keras.Model, layers: list[tf_keras.layers.Layer], config: PruningConfig) -> Mapping[str, float]:

@@ -15,6 +15,7 @@ from pydantic import model_validator
 from tensorflow.lite.python.convert_phase import ConverterError
 
 from slimline.core.config import Config
+from slimline.core.flatbuffer import float_operations
 from slimline.core.intake import TrainedModel
 from slimline.core.model_io import export_for_conversion
 from slimline.core.qat import QatConfig, QatModel
@@ -74,13 +75,17 @@ def quantize(model: TrainedModel, config: QuantizationConfig, representative: Re
       ModelError: The model can't be converted; the message names the operation that TFLite lacks.
     """
     check_calibration(config, representative is not None)
+    _require_records(representative)
     if isinstance(model, tf_keras.Model) and is_half_precision(model):
         model = rebuild(model)
 
     def configure(converter: tf.lite.TFLiteConverter) -> None:
         _configure(converter, config.scheme, representative)
 
-    return _convert(model, tuple(model.output_names), config.scheme, configure)
+    content = _convert(model, tuple(model.output_names), config.scheme, configure)
+    if config.scheme == "int8":
+        _require_integers(content, model.name)
+    return content
 
 
 def convert_quantization_aware(model: QatModel, representative: Representative | None = None) -> bytes:
@@ -103,7 +108,11 @@ def convert_quantization_aware(model: QatModel, representative: Representative |
             converter.inference_input_type = tf.int8
             converter.inference_output_type = tf.int8
 
-    return _convert(model.model, model.output_names, "int8", configure)
+    _require_records(representative)
+    content = _convert(model.model, model.output_names, "int8", configure)
+    if representative is not None or not model.left:
+        _require_integers(content, model.model.name)
+    return content
 
 
 def _convert(
@@ -118,7 +127,8 @@ def _convert(
         configure(converter)
         try:
             return bytes(converter.convert())
-        except (ConverterError, tf.errors.OpError) as error:
+        # The part that calibrates raises plain RuntimeErrors.
+        except (ConverterError, tf.errors.OpError, RuntimeError) as error:
             raise _not_convertible(model, scheme, error) from error
 
 
@@ -161,6 +171,23 @@ def _configure(converter: tf.lite.TFLiteConverter, scheme: Scheme, representativ
         converter.target_spec.supported_ops = [
             tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
         ]
+
+
+def _require_records(representative: Representative | None) -> None:
+    """Refuses calibration without a record: the converter would leave the model in float and say nothing."""
+    if representative is not None and next(iter(representative()), None) is None:
+        raise ConfigError("no calibration record", "at least one, and better a few hundred", "sample more records")
+
+
+def _require_integers(content: bytes, name: str) -> None:
+    """Refuses an int8 file with float operations in it: the converter leaves them where it has no integer kernel."""
+    floating = [op for op in float_operations(content) if op not in ("QUANTIZE", "DEQUANTIZE")]
+    if floating:
+        raise ModelError(
+            f"model {name!r}, of which int8 leaves {', '.join(floating)} in float",
+            "operations that TFLite has in 8-bit integers",
+            "replace the layer that needs the operation, or choose dynamic_range",
+        )
 
 
 def _not_convertible(model: TrainedModel, scheme: Scheme, error: Exception) -> ModelError:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from slimline.core.tfrecord import read_records
+from slimline.core.tfrecord import is_gzip, read_records
 from slimline.errors import ExamplesError
 
 
@@ -66,14 +66,11 @@ def has_records(files: Sequence[str]) -> bool:
 
 def open_records(records: Records) -> tf.data.Dataset:
     """Opens files in their order, each compressed or not, as a dataset of serialized records."""
-    is_gzip = []
+    parts = []
     for file in records.files:
         with tf.io.gfile.GFile(file, "rb") as stream:
-            is_gzip.append(stream.read(2) == b"\x1f\x8b")
-    parts = [
-        tf.data.TFRecordDataset(file, compression_type="GZIP" if compressed else "")
-        for file, compressed in zip(records.files, is_gzip, strict=True)
-    ]
+            compression = "GZIP" if is_gzip(stream.read(12)) else ""
+        parts.append(tf.data.TFRecordDataset(file, compression_type=compression))
     dataset = parts[0]
     for part in parts[1:]:
         dataset = dataset.concatenate(part)

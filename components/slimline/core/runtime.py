@@ -47,18 +47,19 @@ class TFLiteModel:
         try:
             self._interpreter = Interpreter(model_content=content, num_threads=1)
             self._interpreter.allocate_tensors()
+            signatures = self._interpreter.get_signature_list()
+            runners = [self._interpreter.get_signature_runner(signature) for signature in signatures]
+            self._inputs: dict[str, Any] = runners[0].get_input_details() if runners else {}
+            self._outputs: dict[str, Any] = runners[0].get_output_details() if runners else {}
         except (ValueError, RuntimeError) as error:
             raise ModelError(
                 f"{name} is not a file that LiteRT can load: {error}", "a .tflite file", "convert the model again"
             ) from error
-        signatures = self._interpreter.get_signature_list()
-        if len(signatures) != 1:
+        if len(runners) != 1:
             raise ModelError(
-                f"{name} has {len(signatures)} signatures", "one signature", "convert it with Slimline's Quantizer"
+                f"{name} has {len(runners)} signatures", "one signature", "convert it with Slimline's Quantizer"
             )
-        self._runner = self._interpreter.get_signature_runner(next(iter(signatures)))
-        self._inputs: dict[str, Any] = self._runner.get_input_details()
-        self._outputs: dict[str, Any] = self._runner.get_output_details()
+        self._runner = runners[0]
 
     @property
     def input_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -119,6 +120,13 @@ class TFLiteModel:
                 "a model whose operations LiteRT runs",
                 "choose another scheme, or replace the layer that needs the operation",
             ) from error
+        for name, values in outputs.items():
+            if len(values) != 1:
+                raise ModelError(
+                    f"output {name!r} of {self._name} has the shape {values.shape} for one example",
+                    "one row",
+                    "convert the model again; an operation may be left that its scheme does not have",
+                )
         return outputs
 
 

@@ -21,6 +21,7 @@ _BUFFER_BYTES = 1 << 18
 _GZIP_MAGIC = b"\x1f\x8b"
 _LENGTH = struct.Struct("<Q")
 _CRC = struct.Struct("<I")
+_MAX_BYTES = 1 << 31
 _HEADER_BYTES = _LENGTH.size + _CRC.size
 
 
@@ -28,15 +29,17 @@ def read_records(stream: IO[bytes], name: str) -> Iterator[bytes]:
     """Yields the records of one TFRecord file, plain or GZIP.
 
     Args:
-      stream: The file's bytes from its beginning. Compression is told from the first two bytes.
+      stream: The file's bytes from its beginning, which tells whether they are compressed.
       name: The file's name, for messages.
 
     Raises:
       ExamplesError: A checksum is wrong, or the file ends inside a record.
     """
-    buffered = io.BufferedReader(_Raw(stream), _BUFFER_BYTES)
-    is_gzip = buffered.peek(2)[:2] == _GZIP_MAGIC
-    reader: IO[bytes] = io.BufferedReader(gzip.GzipFile(fileobj=buffered), _BUFFER_BYTES) if is_gzip else buffered
+    head = _read_head(stream)
+    buffered = io.BufferedReader(_Raw(stream, head), _BUFFER_BYTES)
+    reader: IO[bytes] = buffered
+    if is_gzip(head):
+        reader = io.BufferedReader(gzip.GzipFile(fileobj=buffered), _BUFFER_BYTES)
     index = 0
     try:
         while header := reader.read(_HEADER_BYTES):
@@ -50,18 +53,42 @@ def read_records(stream: IO[bytes], name: str) -> Iterator[bytes]:
         ) from None
 
 
-class _Raw(io.RawIOBase):
-    """Makes a stream that only reads, as TensorFlow's and Beam's do, fit for buffering."""
+def is_gzip(head: bytes) -> bool:
+    """Returns whether a TFRecord file that begins with some bytes, at least twelve unless it ends there, is GZIP.
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    The first two bytes alone do not tell: they are also those of a plain record of 35,615 bytes.
+    """
+    is_plain_header = len(head) >= _HEADER_BYTES and _has_valid_length(head[:_HEADER_BYTES])
+    return head.startswith(_GZIP_MAGIC) and not is_plain_header
+
+
+def _read_head(stream: IO[bytes]) -> bytes:
+    """Reads as many bytes as tell the compression; a stream may give fewer at a time than it is asked for."""
+    head = b""
+    while len(head) < _HEADER_BYTES and (part := stream.read(_HEADER_BYTES - len(head))):
+        head += part
+    return head
+
+
+class _Raw(io.RawIOBase):
+    """Makes a stream that only reads, as TensorFlow's and Beam's do, fit for buffering.
+
+    Args:
+      stream: The stream.
+      head: Bytes that were read from it already.
+    """
+
+    def __init__(self, stream: IO[bytes], head: bytes) -> None:
         self._stream = stream
+        self._head = head
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Buffer) -> int:
         view = memoryview(buffer)
-        data = self._stream.read(len(view))
+        data = self._head or self._stream.read(len(view))
+        self._head, data = data[len(view) :], data[: len(view)]
         view[: len(data)] = data
         return len(data)
 
@@ -73,9 +100,11 @@ class _BrokenRecordError(Exception):
 def _read_record(reader: IO[bytes], header: bytes) -> bytes:
     if len(header) < _HEADER_BYTES:
         raise _BrokenRecordError("the file ends inside a header")
-    if _masked_crc32c(header[: _LENGTH.size]) != _CRC.unpack_from(header, _LENGTH.size)[0]:
+    if not _has_valid_length(header):
         raise _BrokenRecordError("the checksum of its length is wrong")
     (num_bytes,) = _LENGTH.unpack_from(header)
+    if num_bytes > _MAX_BYTES:
+        raise _BrokenRecordError(f"it has {num_bytes} bytes, where protocol buffers end at 2 GiB")
     data = reader.read(num_bytes + _CRC.size)
     if len(data) < num_bytes + _CRC.size:
         raise _BrokenRecordError("the file ends inside it")
@@ -83,6 +112,10 @@ def _read_record(reader: IO[bytes], header: bytes) -> bytes:
     if _masked_crc32c(record) != _CRC.unpack_from(data, num_bytes)[0]:
         raise _BrokenRecordError("the checksum of its data is wrong")
     return record
+
+
+def _has_valid_length(header: bytes) -> bool:
+    return bool(_masked_crc32c(header[: _LENGTH.size]) == _CRC.unpack_from(header, _LENGTH.size)[0])
 
 
 def _masked_crc32c(data: bytes) -> int:

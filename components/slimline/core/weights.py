@@ -6,6 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import tf_keras
 
+_L = tf_keras.layers
+# Their depthwise kernels have an output channel for each pair of the last two dimensions.
+_DEPTHWISE = (_L.DepthwiseConv1D, _L.DepthwiseConv2D, _L.SeparableConv1D, _L.SeparableConv2D)
+# Their kernels have the output channels before the input channels.
+_TRANSPOSED = (_L.Conv1DTranspose, _L.Conv2DTranspose, _L.Conv3DTranspose)
+
 
 @dataclass(frozen=True)
 class KernelCount:
@@ -54,7 +60,7 @@ def count_layer(layer: tf_keras.layers.Layer) -> tuple[KernelCount, ...]:
             values.size,
             int(values.size - np.count_nonzero(values)),
             np.unique(values).size,
-            _num_zeros_int8(values),
+            _num_zeros_int8(_by_channel(layer, values)),
         )
         for name, values in kernels(layer)
     )
@@ -80,11 +86,23 @@ def non_finite_variables(model: tf_keras.Model) -> list[str]:
     ]
 
 
-def _num_zeros_int8(values: np.ndarray) -> int:
-    """Counts zeros after symmetric rounding to [-127, 127] with one scale per output channel, the last axis.
+def _by_channel(layer: tf_keras.layers.Layer, values: np.ndarray) -> np.ndarray:
+    """Lays a kernel out with one column for each scale that TFLite gives it.
 
-    That is how TFLite stores weights: https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/quantization_spec.
+    That is one per output channel, and one for all of an embedding; see
+    https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/quantization_spec.
     """
-    by_channel = np.abs(values.reshape(-1, values.shape[-1]))
-    scales = by_channel.max(axis=0) / 127
-    return int(np.count_nonzero(np.round(by_channel / np.where(scales > 0, scales, 1)) == 0))
+    if isinstance(layer, tf_keras.layers.Embedding):
+        return values.reshape(-1, 1)
+    if isinstance(layer, _DEPTHWISE) and values.shape[-1] == layer.depth_multiplier:
+        return values.reshape(-1, values.shape[-2] * values.shape[-1])
+    if isinstance(layer, _TRANSPOSED):
+        return np.moveaxis(values, -2, -1).reshape(-1, values.shape[-2])
+    return values.reshape(-1, values.shape[-1])
+
+
+def _num_zeros_int8(by_channel: np.ndarray) -> int:
+    """Counts zeros after symmetric rounding to [-127, 127] with one scale per column."""
+    magnitudes = np.abs(by_channel)
+    scales = magnitudes.max(axis=0) / 127
+    return int(np.count_nonzero(np.round(magnitudes / np.where(scales > 0, scales, 1)) == 0))

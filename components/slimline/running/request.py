@@ -48,7 +48,8 @@ def check_name(pipeline: str) -> None:
     Raises:
       PipelineError: It is neither a known name nor of the form `package.module:function`.
     """
-    if pipeline in PIPELINES or (":" in pipeline and all(pipeline.split(":", 1))):
+    module, colon, function = pipeline.partition(":")
+    if pipeline in PIPELINES or (colon and module and function and not module.startswith(".")):
         return
     raise PipelineError(
         f"a pipeline named {pipeline!r}",

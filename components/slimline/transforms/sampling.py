@@ -89,7 +89,7 @@ class MergeParts(beam.CombineFn):
     def merge_accumulators(self, accumulators: Iterable[Part]) -> Part:
         parts = list(accumulators)
         records = merge((part.records for part in parts), self._num_records)
-        errors = tuple(error for part in parts for error in part.errors)
+        errors = tuple(sorted((error for part in parts for error in part.errors), key=str))
         return Part(tuple(records), sum(part.num_scanned for part in parts), errors)
 
     @override

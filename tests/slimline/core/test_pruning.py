@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import tf_keras
 
 from slimline.core.pruning import PruningConfig, PruningRule, prune
 from slimline.core.weights import sparsity
@@ -142,11 +143,11 @@ def test_zeros_come_in_blocks_and_the_weakest_blocks_go(pooling, pool):
 
 def test_blocks_may_stand_out_over_the_edge():
     specimen = zoo.autoencoder()
-    result = pruned(specimen, structure="block", block_size=(3, 5), target_sparsity=0.5)
+    result = pruned(specimen, structure="block", block_size=(3, 6), target_sparsity=0.5)
     for layer in ("encode", "decode"):
         zeros = kernel_of(result.model, layer) == 0
         rows, columns = zeros.shape
-        blocks = [zeros[r : r + 3, c : c + 5] for r in range(0, rows, 3) for c in range(0, columns, 5)]
+        blocks = [zeros[r : r + 3, c : c + 6] for r in range(0, rows, 3) for c in range(0, columns, 6)]
         assert all(block.all() or not block.any() for block in blocks)
         assert sum(block.all() for block in blocks) == len(blocks) // 2
 
@@ -201,7 +202,8 @@ def test_the_result_is_a_plain_compiled_model_of_the_same_layers(cnn, pruned_cnn
     model = pruned_cnn.model
     assert [(layer.name, type(layer)) for layer in model.layers] == [(la.name, type(la)) for la in cnn.model.layers]
     assert (model.input_names, model.output_names) == (cnn.model.input_names, cnn.model.output_names)
-    assert (model.loss, type(model.optimizer)) == (cnn.model.loss, type(cnn.model.optimizer))
+    assert model.loss is tf_keras.losses.get(cnn.model.loss)
+    assert type(model.optimizer) is type(cnn.model.optimizer)
     assert np.isfinite(model.evaluate(cnn.dataset(), verbose=0))
 
 
