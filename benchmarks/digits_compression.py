@@ -8,31 +8,15 @@ import time
 import tf_keras
 
 from benchmarks.data import digits, train_float
-from slimline.core.clustering import ClusteringConfig, ClusteringRule, cluster
+from slimline.core.clustering import cluster
 from slimline.core.flatbuffer import weight_tensors
 from slimline.core.model_io import gzip_size
-from slimline.core.pruning import PruningConfig, PruningRule, prune
-from slimline.core.qat import QatConfig, train_quantization_aware
+from slimline.core.pruning import prune
+from slimline.core.qat import train_quantization_aware
 from slimline.core.quantization import QuantizationConfig, convert_quantization_aware, quantize
 from slimline.core.weights import sparsity
+from slimline_pipelines.digits.recipe import CLUSTERING, PRUNING, QAT
 from slimline_pipelines.digits.trainer import build_model
-
-PRUNING = PruningConfig(
-    target_sparsity=0.95,
-    rules=(
-        PruningRule(layers="conv_1", target_sparsity=0.5),
-        PruningRule(layers="conv_2", target_sparsity=0.9),
-        PruningRule(layers="probabilities", target_sparsity=0.8),
-        PruningRule(layers="dense", target_sparsity=0.97),
-    ),
-    epochs=40,
-    learning_rate=2e-3,
-    ramp=0.6,
-)
-CLUSTERING = ClusteringConfig(
-    num_clusters=8, rules=(ClusteringRule(layers="dense", num_clusters=6),), epochs=10, learning_rate=5e-4
-)
-QAT = QatConfig(epochs=10, learning_rate=3e-4)
 
 
 def main() -> None:

@@ -35,14 +35,21 @@ def outcome(root) -> dict[str, Any]:
     ran = slimline("run", "digits", "--root", str(root), "--json")
     assert ran.returncode == OK, ran.stderr
     assert "Trainer: done" in ran.stderr
+    assert "Pruner: epoch 1/40, loss" in ran.stderr
     return json.loads(ran.stdout)
 
 
 def test_the_float_model_is_good_and_the_int8_model_small(outcome):
     assert outcome["baseline"]["metrics"]["accuracy"] >= 0.97
-    (int8,) = [candidate for candidate in outcome["candidates"] if candidate["scheme"] == "int8"]
+    (int8,) = [candidate for candidate in outcome["candidates"] if candidate["name"] == "Quantizer-int8"]
     assert int8["drop"]["accuracy"] <= 0.015
     assert int8["gzip_bytes"] * 8 <= outcome["baseline"]["gzip_bytes"]
+
+
+def test_training_to_be_quantized_makes_it_thirty_times_smaller_at_no_more_than_a_point(outcome):
+    (trained,) = [candidate for candidate in outcome["candidates"] if candidate["name"] == "Quantizer-int8-qat"]
+    assert trained["drop"]["accuracy"] <= 0.01
+    assert trained["gzip_bytes"] * 30 <= outcome["baseline"]["gzip_bytes"]
 
 
 def test_the_outcome_has_what_a_script_needs(outcome):
@@ -51,7 +58,7 @@ def test_the_outcome_has_what_a_script_needs(outcome):
     schemes = {candidate["scheme"] for candidate in outcome["candidates"]}
     assert schemes == {"float16", "dynamic_range", "int8", "int16x8"}
     assert {component["state"] for component in outcome["components"]} == {"done"}
-    assert len(outcome["components"]) == 14
+    assert len(outcome["components"]) == 15
 
 
 def test_what_was_pushed_is_what_was_blessed(outcome):
@@ -64,7 +71,7 @@ def test_lineage_leads_from_the_pushed_file_to_the_data(outcome):
     pushed = outcome["pushed_to"]
     traced = slimline("lineage", f"{pushed}/tflite")
     assert traced.returncode == OK, traced.stderr
-    for expected in ("blessed by ModelBlessing", f"pushed to {pushed}", "ImportExampleGen", "target_sparsity = 0.75"):
+    for expected in ("blessed by ModelBlessing", f"pushed to {pushed}", "ImportExampleGen", "target_sparsity = 0.97"):
         assert expected in traced.stdout
     content = json.loads(slimline("lineage", pushed, "--json").stdout)
     nodes = {execution["node"] for execution in content["executions"]}

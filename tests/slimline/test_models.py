@@ -22,6 +22,7 @@ from tests.artifacts import output, specimen_artifacts, specimen_data
 
 pytestmark = pytest.mark.slow
 
+TRAINABLE = {**zoo.PORTABLE, **zoo.TF_KERAS_ONLY}
 PRUNING = PruningConfig(target_sparsity=0.6, epochs=1, batch_size=16)
 CLUSTERING = ClusteringConfig(num_clusters=8, epochs=1, batch_size=16)
 QAT = QuantizationConfig(scheme="int8", training="qat", qat=QatConfig(epochs=1, batch_size=16))
@@ -48,9 +49,9 @@ def invoke(folder: Path, specimen) -> dict[str, np.ndarray]:
     )
 
 
-@pytest.mark.parametrize("name", {**zoo.PORTABLE, **zoo.TF_KERAS_ONLY})
+@pytest.mark.parametrize("name", TRAINABLE)
 def test_a_model_is_pruned_clustered_and_trained_to_be_quantized(name, tmp_path):
-    specimen = {**zoo.PORTABLE, **zoo.TF_KERAS_ONLY}[name]()
+    specimen = TRAINABLE[name]()
     inputs, data = specimen_artifacts(specimen, tmp_path), specimen_data(specimen)
     pruned = run(PrunerExecutor, "pruned_model", inputs, tmp_path, PRUNING, data)
     clustered = run(ClustererExecutor, "clustered_model", {**inputs, "model": [pruned]}, tmp_path, CLUSTERING, data)

@@ -31,7 +31,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 
 @app.command()
 def demo(root: RootOption = None, as_json: JsonOption = False) -> None:
-    """Train, prune, cluster, quantize four ways, validate and push a model of handwritten digits."""
+    """Train, prune, cluster, quantize five ways, validate and push a model of handwritten digits."""
     _run("digits", "local", root, as_json)
 
 

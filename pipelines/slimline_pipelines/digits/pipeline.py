@@ -16,18 +16,17 @@ from tfx.types.channel import BaseChannel
 from slimline import (
     CalibrationSampler,
     Clusterer,
-    ClusteringConfig,
     EdgeValidator,
     ExamplesConfig,
     GateConfig,
     Pruner,
-    PruningConfig,
     QuantizationConfig,
     Quantizer,
     SamplingConfig,
     Threshold,
 )
 from slimline_pipelines.digits.data import LABEL_KEY
+from slimline_pipelines.digits.recipe import CLUSTERING, PRUNING, QAT
 
 NAME = "digits"
 _TRAIN_STEPS = 860
@@ -70,18 +69,20 @@ def create_pipeline(root: str, gate: GateConfig = GATE) -> Pipeline:
         model=trainer.outputs["model"],
         examples=examples,
         schema=schema,
-        config=PruningConfig(target_sparsity=0.75, epochs=8, learning_rate=1e-3),
+        config=PRUNING,
         data=data,
     )
     clusterer = Clusterer(
         model=pruner.outputs["pruned_model"],
         examples=examples,
         schema=schema,
-        config=ClusteringConfig(num_clusters=16, epochs=4, learning_rate=1e-4),
+        config=CLUSTERING,
         data=data,
     )
     sampler = CalibrationSampler(examples=examples, config=SamplingConfig(num_records=256))
-    quantizers = _quantizers(clusterer.outputs["clustered_model"], sampler.outputs["calibration"], schema, data)
+    quantizers = _quantizers(
+        clusterer.outputs["clustered_model"], sampler.outputs["calibration"], examples, schema, data
+    )
     validator = EdgeValidator(
         baseline=trainer.outputs["model"],
         candidates=[quantizer.outputs["quantized_model"] for quantizer in quantizers],
@@ -108,15 +109,22 @@ def create_pipeline(root: str, gate: GateConfig = GATE) -> Pipeline:
 
 
 def _quantizers(
-    model: BaseChannel, calibration: BaseChannel, schema: BaseChannel, data: ExamplesConfig
+    model: BaseChannel, calibration: BaseChannel, examples: BaseChannel, schema: BaseChannel, data: ExamplesConfig
 ) -> list[Quantizer]:
-    """One node per scheme, side by side. Kubeflow takes no underscore in a node's id."""
+    """One node per scheme, side by side, and int8 once more with training. Kubeflow takes no underscore in an id."""
     calibrated = {"calibration": calibration, "schema": schema, "data": data}
     return [
         Quantizer(model=model, config=QuantizationConfig(scheme="float16")).with_id("Quantizer-float16"),
         Quantizer(model=model, config=QuantizationConfig(scheme="dynamic_range")).with_id("Quantizer-dynamic-range"),
         Quantizer(model=model, config=QuantizationConfig(scheme="int8"), **calibrated).with_id("Quantizer-int8"),
         Quantizer(model=model, config=QuantizationConfig(scheme="int16x8"), **calibrated).with_id("Quantizer-int16x8"),
+        Quantizer(
+            model=model,
+            config=QuantizationConfig(scheme="int8", training="qat", qat=QAT),
+            examples=examples,
+            schema=schema,
+            data=data,
+        ).with_id("Quantizer-int8-qat"),
     ]
 
 

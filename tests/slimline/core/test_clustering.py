@@ -83,7 +83,7 @@ def test_a_kernel_of_too_few_weights_is_left_with_the_reason(sparse):
     result = clustered(sparse, num_clusters=16)
     assert result.left == {"decode": "it has only 2 different weights, where at least 3 clusters are needed"}
     set_kernel(sparse.model, "encode", np.zeros((32, 8), np.float32))
-    with pytest.raises(ModelError, match="encode: it has only 1 different weights.*decode: it has only 2"):
+    with pytest.raises(ModelError, match=r"encode: it has only 1 different weights.*decode: it has only 2"):
         clustered(sparse)
 
 

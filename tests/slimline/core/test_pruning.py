@@ -220,7 +220,8 @@ def test_the_same_seed_gives_the_same_weights_to_the_last_bit(cnn, pruned_cnn):
 
 
 @pytest.mark.parametrize(
-    ("options", "target"), [({}, 0.5), ({"target_sparsity": 0.3}, 0.3), ({"structure": "m_by_n", "m_by_n": (1, 3)}, 1 / 3)]
+    ("options", "target"),
+    [({}, 0.5), ({"target_sparsity": 0.3}, 0.3), ({"structure": "m_by_n", "m_by_n": (1, 3)}, 1 / 3)],
 )
 def test_the_target_of_a_configuration(options, target):
     assert PruningConfig(**options).target == target

@@ -39,7 +39,7 @@ def test_every_component_runs_in_the_image_with_its_own_executor(compiled):
         assert container["image"] == "slimline:latest"
         paths.add(container["args"][container["args"].index("--executor_class_path") + 1])
     assert "slimline.edge_validator.executor.EdgeValidatorExecutor" in paths
-    assert len(executors) == 14
+    assert len(executors) == 15
 
 
 def test_compiling_leaves_one_file_and_no_folder(compiled):
