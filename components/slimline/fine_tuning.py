@@ -5,7 +5,7 @@ Pruner and Clusterer differ in the core function that they call, and in nothing 
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import tensorflow as tf
 import tf_keras
@@ -55,7 +55,7 @@ def run_stage(
     optimized = optimize(model, dataset, num_examples, watch(executor, shell.single(output_dict, "model_run")))
     stage = Stage(technique, optimized.kernels)
     lost = lost_gains(history[-1], stage)
-    require_kept(lost, config.on_lost_gain)
+    check_kept(executor, lost, config.on_lost_gain)
     output = shell.single(output_dict, next(key for key in output_dict if key != "model_run"))
     with shell.staged_output(output.uri) as folder:
         save_keras_model(optimized.model, folder)
@@ -96,6 +96,17 @@ def watch(executor: BaseExecutor, model_run: Artifact) -> Watch:
     """Returns where the training of a component tells how it goes: TensorBoard logs, and a line for each epoch."""
     node_id = shell.node_id(executor)
     return Watch(log_folder=model_run.uri, report=lambda text: progress.tell(node_id, text))
+
+
+def check_kept(executor: BaseExecutor, lost: Sequence[str], on_lost_gain: Literal["warn", "error"]) -> None:
+    """Says what is lost, or fails, as the configuration wants it.
+
+    Raises:
+      ModelError: Something is lost, and `on_lost_gain` is `error`.
+    """
+    require_kept(lost, on_lost_gain)
+    if lost:
+        progress.tell(shell.node_id(executor), f"lost: {'; '.join(lost)}")
 
 
 def describe_gains(gains: Path, history: Sequence[Stage], lost: Sequence[str]) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """What the component shells share: from TFX's channels, properties and URIs to what `slimline.core` takes, and back."""
 
+import errno
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,6 +10,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import tensorflow as tf
 from tfx.components.util import examples_utils
 from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.dsl.io import fileio
@@ -19,7 +22,7 @@ from tfx.utils import io_utils
 
 from slimline.core.config import Config
 from slimline.core.records import has_records, list_files
-from slimline.errors import ConfigError, ExamplesError, near_miss
+from slimline.errors import ConfigError, ExamplesError, PipelineError, near_miss
 
 ArtifactsByKey: TypeAlias = Mapping[str, Sequence[Artifact]]
 
@@ -27,6 +30,8 @@ CONFIG = "config"
 DATA = "data"
 COMPONENT_VERSION = "component_version"
 _MAX_STRING_BYTES = 2_000
+# How C and Python word it when a disk, a quota or a limit on files is full; TensorFlow hands the words on.
+_NO_SPACE = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 
 def parameters(*keys: str) -> dict[str, ExecutionParameter]:
@@ -125,6 +130,9 @@ def staged_output(uri: str) -> Iterator[Path]:
     """Gives a local folder to write an artifact in, and moves its content to `uri` when all went well.
 
     After an exception nothing of it is at `uri`.
+
+    Raises:
+      PipelineError: There is no space left.
     """
     if _is_remote(uri):
         with tempfile.TemporaryDirectory() as folder:
@@ -140,6 +148,12 @@ def staged_output(uri: str) -> Iterator[Path]:
         target.mkdir(parents=True, exist_ok=True)
         for path in staging.iterdir():
             path.rename(target / path.name)
+    except (OSError, tf.errors.OpError) as error:
+        if any(words in str(error) for words in _NO_SPACE):
+            raise PipelineError(
+                f"no space to write {target}: {error}", "space for the model", "free some, or choose another root"
+            ) from error
+        raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 

@@ -73,7 +73,13 @@ class Preflight:
 
 
 def inspect_model(model: TrainedModel) -> Preflight:
-    """Tells for each technique what it can do to a model; changes nothing and raises nothing."""
+    """Tells for each technique what it can do to a model; changes nothing and raises nothing.
+
+    Example:
+      >>> model = tf_keras.Sequential([tf_keras.layers.Rescaling(0.5, input_shape=(4,)), tf_keras.layers.Dense(1)])
+      >>> {finding.technique: finding.verdict for finding in inspect_model(model).findings}
+      {'pruning': 'applies', 'clustering': 'applies', 'qat': 'partly', 'ptq': 'applies'}
+    """
     findings = (*(_inspect(model, technique) for technique in Technique), _inspect_conversion(model))
     if isinstance(model, SavedModelGraph):
         return Preflight(model.name, "graph", 0, findings)
@@ -84,10 +90,10 @@ def inspect_model(model: TrainedModel) -> Preflight:
 def _inspect(model: TrainedModel, technique: Technique) -> Finding:
     blockers = find_blockers(model)
     if blockers or isinstance(model, SavedModelGraph):
-        return Finding(technique, "refused", 0.0, (), blockers)
+        return Finding(str(technique), "refused", 0.0, (), blockers)
     planned = decide(model, technique)
     if not planned.covered:
-        return Finding(technique, "refused", 0.0, (), (nothing_covered(planned, technique),))
+        return Finding(str(technique), "refused", 0.0, (), (nothing_covered(planned, technique),))
     layers = {layer.name.removeprefix(planned.prefix): layer for layer in planned.model.layers}
     left = tuple(
         LayerLeft(name, type(layers[name]).__name__, layers[name].count_params(), reason)
@@ -95,7 +101,7 @@ def _inspect(model: TrainedModel, technique: Technique) -> Finding:
     )
     covered = [planned.model.get_layer(name) for name in planned.covered]
     share = sum(_num_covered(layer, technique) for layer in covered) / max(1, model.count_params())
-    return Finding(technique, "partly" if left else "applies", share, left, ())
+    return Finding(str(technique), "partly" if left else "applies", share, left, ())
 
 
 def _inspect_conversion(model: TrainedModel) -> Finding:

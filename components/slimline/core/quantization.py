@@ -73,9 +73,17 @@ def quantize(model: TrainedModel, config: QuantizationConfig, representative: Re
     Raises:
       ConfigError: Calibration records are missing, or given for a scheme that has no use for them.
       ModelError: The model can't be converted; the message names the operation that TFLite lacks.
+
+    Example:
+      >>> import tf_keras
+      >>> model = tf_keras.Sequential([tf_keras.layers.Input((4,), name="x"), tf_keras.layers.Dense(1)])
+      >>> records = lambda: ({"x": np.ones((1, 4), np.float32) * i} for i in range(10))
+      >>> content = quantize(model, QuantizationConfig(scheme="int8"), records)
+      >>> content[4:8]
+      b'TFL3'
     """
     check_calibration(config, representative is not None)
-    _require_records(representative)
+    _require_records(representative, model.input_names)
     if isinstance(model, tf_keras.Model) and is_half_precision(model):
         model = rebuild(model)
 
@@ -98,6 +106,16 @@ def convert_quantization_aware(model: QatModel, representative: Representative |
 
     Raises:
       ModelError: The model can't be converted; the message names the operation that TFLite lacks.
+
+    Example:
+      >>> import tf_keras
+      >>> from slimline.core.qat import train_quantization_aware
+      >>> model = tf_keras.Sequential([tf_keras.layers.Dense(1, input_shape=(4,))])
+      >>> model.compile("adam", "mse")
+      >>> data = tf.data.Dataset.from_tensor_slices((tf.random.normal((64, 4)), tf.zeros((64, 1)))).batch(32)
+      >>> trained = train_quantization_aware(model, data, 64, QatConfig(epochs=1))
+      >>> convert_quantization_aware(trained)[4:8]
+      b'TFL3'
     """
 
     def configure(converter: tf.lite.TFLiteConverter) -> None:
@@ -108,7 +126,7 @@ def convert_quantization_aware(model: QatModel, representative: Representative |
             converter.inference_input_type = tf.int8
             converter.inference_output_type = tf.int8
 
-    _require_records(representative)
+    _require_records(representative, model.input_names)
     content = _convert(model.model, model.output_names, "int8", configure)
     if representative is not None or not model.left:
         _require_integers(content, model.model.name)
@@ -173,10 +191,19 @@ def _configure(converter: tf.lite.TFLiteConverter, scheme: Scheme, representativ
         ]
 
 
-def _require_records(representative: Representative | None) -> None:
-    """Refuses calibration without a record: the converter would leave the model in float and say nothing."""
-    if representative is not None and next(iter(representative()), None) is None:
+def _require_records(representative: Representative | None, input_names: Sequence[str]) -> None:
+    """Refuses calibration without a record, which leaves the model in float and says nothing, or with other inputs."""
+    if representative is None:
+        return
+    record = next(iter(representative()), None)
+    if record is None:
         raise ConfigError("no calibration record", "at least one, and better a few hundred", "sample more records")
+    if set(record) != set(input_names):
+        raise ConfigError(
+            f"calibration records with {', '.join(sorted(record))}",
+            f"the model's inputs {', '.join(sorted(input_names))}",
+            "name the arrays after the inputs",
+        )
 
 
 def _require_integers(content: bytes, name: str) -> None:

@@ -10,7 +10,7 @@ from slimline.core.digest import model_digest
 from slimline.core.examples import ExamplesConfig, representative_inputs
 from slimline.core.features import load_schema
 from slimline.core.flatbuffer import weight_tensors
-from slimline.core.gains import Stage, load_history, lost_in_file, require_kept, save_history, summarize_file
+from slimline.core.gains import Stage, load_history, lost_in_file, save_history, summarize_file
 from slimline.core.intake import SavedModelGraph, TrainedModel, load_keras_model, load_model
 from slimline.core.model_io import gzip_size, write_tflite
 from slimline.core.qat import QatConfig, train_quantization_aware
@@ -21,7 +21,7 @@ from slimline.core.quantization import (
     quantize,
 )
 from slimline.core.records import check_records
-from slimline.fine_tuning import describe_gains, read_training_data, watch
+from slimline.fine_tuning import check_kept, describe_gains, read_training_data, watch
 
 
 class QuantizerExecutor(BaseExecutor):
@@ -79,7 +79,7 @@ class QuantizerExecutor(BaseExecutor):
     ) -> None:
         tensors = weight_tensors(content)
         lost = lost_in_file(history[-1], tensors, config.scheme) if history else ()
-        require_kept(lost, config.on_lost_gain)
+        check_kept(self, lost, config.on_lost_gain)
         with shell.staged_output(output.uri) as folder:
             write_tflite(content, folder)
             content_digest = model_digest(folder)

@@ -182,15 +182,14 @@ class _Watch:
         now = time.time()
         nodes = {}
         for name in self._plan["nodes"]:
-            state = states.get(name)
+            state, text = states.get(name), self._texts.get(name, "")
             if state is None:
                 nodes[name] = Node()
             elif state.state in ("NEW", "RUNNING"):
-                text = self._texts.get(name, "")
                 nodes[name] = Node("failed" if self._failed else "running", now - state.started_s, text)
             else:
                 word = {"COMPLETE": "done", "CACHED": "cached"}.get(state.state, "failed")
-                nodes[name] = Node(word, state.seconds)
+                nodes[name] = Node(word, state.seconds, text)
         return nodes
 
 

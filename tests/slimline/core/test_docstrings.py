@@ -1,0 +1,16 @@
+"""The examples in docstrings are run as they stand."""
+
+import doctest
+import importlib
+
+import pytest
+import tf_keras
+
+
+@pytest.mark.parametrize("module", ["pruning", "clustering", "qat", "quantization", "inspection", "sampling"])
+def test_examples_give_what_they_say(module):
+    # They name layers as Keras does in a fresh process.
+    tf_keras.backend.clear_session()
+    result = doctest.testmod(importlib.import_module(f"slimline.core.{module}"))
+    assert result.attempted
+    assert not result.failed
