@@ -20,7 +20,7 @@ from slimline.core.gains import Stage, load_history, lost_gains, require_kept, s
 from slimline.core.intake import load_keras_model
 from slimline.core.model_io import save_keras_model
 from slimline.core.records import check_records
-from slimline.core.stages import OptimizedModel, StageConfig, Technique
+from slimline.core.stages import OptimizedModel, StageConfig
 from slimline.core.training import FineTuningConfig, Watch
 from slimline.core.weights import max_distinct, sparsity
 
@@ -31,7 +31,7 @@ def run_stage(
     executor: BaseExecutor,
     input_dict: shell.ArtifactsByKey,
     output_dict: shell.ArtifactsByKey,
-    technique: Technique,
+    output_key: str,
     config: StageConfig,
     data: ExamplesConfig,
     optimize: Optimize,
@@ -41,8 +41,8 @@ def run_stage(
     Args:
       executor: Who calls.
       input_dict: With `model`, `examples` and `schema`.
-      output_dict: With the model to write as its first key, and `model_run`.
-      technique: Names the stage.
+      output_dict: With the model to write, and `model_run`.
+      output_key: Of the model to write.
       config: How to fine-tune.
       data: Label and features of the examples.
       optimize: From model, dataset, number of examples and watch to the optimized model.
@@ -53,10 +53,10 @@ def run_stage(
         history = load_history(source, model)
     dataset, num_examples = read_training_data(input_dict, model, config, data)
     optimized = optimize(model, dataset, num_examples, watch(executor, shell.single(output_dict, "model_run")))
-    stage = Stage(technique, optimized.kernels)
+    stage = Stage(str(optimized.technique), optimized.kernels, optimized.left)
     lost = lost_gains(history[-1], stage)
     check_kept(executor, lost, config.on_lost_gain)
-    output = shell.single(output_dict, next(key for key in output_dict if key != "model_run"))
+    output = shell.single(output_dict, output_key)
     with shell.staged_output(output.uri) as folder:
         save_keras_model(optimized.model, folder)
         content_digest = model_digest(folder)

@@ -94,6 +94,20 @@ def test_integers_become_strings_where_databases_would_not_take_them(value):
     assert recorded(value) == (value if abs(value) < LIMIT else str(value))
 
 
+@pytest.mark.parametrize("kind", [np.int8, np.int32, np.int64, np.uint64])
+def test_integers_of_numpy_are_kept_like_those_of_python(kind):
+    value = np.iinfo(kind).max
+    stored = recorded(kind(value))
+    assert stored == recorded(int(value)) == (value if value < LIMIT else str(value))
+    assert type(stored) in (int, str)
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+@given(st.floats(width=16))
+def test_floats_of_numpy_are_kept_like_those_of_python(kind, value):
+    assert recorded(kind(value)) == recorded(value) == repr(value)
+
+
 @given(st.text() | st.text(["\\", "\0", "/", "é"]))
 def test_short_strings_keep_everything_but_backslashes_and_nuls(text):
     assert recorded(text) == text.replace("\\", "/").replace("\0", "")

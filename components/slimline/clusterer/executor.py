@@ -9,7 +9,7 @@ from tfx.dsl.components.base.base_executor import BaseExecutor
 from slimline import shell
 from slimline.core.clustering import ClusteringConfig, cluster
 from slimline.core.examples import ExamplesConfig
-from slimline.core.stages import OptimizedModel, Technique
+from slimline.core.stages import OptimizedModel
 from slimline.core.training import Watch
 from slimline.fine_tuning import run_stage
 
@@ -29,4 +29,4 @@ class ClustererExecutor(BaseExecutor):
         ) -> OptimizedModel:
             return cluster(model, dataset, num_examples, config, watch=watch)
 
-        run_stage(self, input_dict, output_dict, Technique.CLUSTERING, config, data, optimize)
+        run_stage(self, input_dict, output_dict, "clustered_model", config, data, optimize)

@@ -19,7 +19,7 @@ from slimline.core.rules import LayerRule, first_match, require_matches
 from slimline.core.stages import OptimizedModel, StageConfig, Technique
 from slimline.core.support import MIN_CLUSTERS, num_clusterable
 from slimline.core.training import Watch, compile_like, fine_tune, num_steps
-from slimline.core.weights import count_kernels, kernels
+from slimline.core.weights import count_kernels, optimized_kernels
 from slimline.errors import ConfigError
 
 _INITIALIZATIONS = {
@@ -119,7 +119,7 @@ def cluster(
         clustered.get_layer(name).trainable = True
     compile_like(clustered, model, config)
     by_rule = {layer.name: "a rule leaves it" for layer in layers if layer.name not in clusters}
-    return OptimizedModel(clustered, count_kernels(clustered), {**planned.left, **by_rule})
+    return OptimizedModel(Technique.CLUSTERING, clustered, count_kernels(clustered), {**planned.left, **by_rule})
 
 
 def _num_clusters(layer: tf_keras.layers.Layer, config: ClusteringConfig) -> int | None:
@@ -130,4 +130,4 @@ def _num_clusters(layer: tf_keras.layers.Layer, config: ClusteringConfig) -> int
 
 
 def _is_sparse(layer: tf_keras.layers.Layer) -> bool:
-    return any(np.count_nonzero(values) < values.size for _, values in kernels(layer))
+    return any(np.count_nonzero(values) < values.size for _, values in optimized_kernels(layer))

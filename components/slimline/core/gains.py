@@ -6,7 +6,7 @@ clusters (tensorflow/model-optimization#979, #1056). So the counts of all stages
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -37,10 +37,12 @@ class Stage:
     Attributes:
       name: `original`, or what was done: `pruning`, `clustering`.
       kernels: Counts of every kernel.
+      left: Why some layers were left as they are, by the layer's name.
     """
 
     name: str
     kernels: tuple[KernelCount, ...]
+    left: Mapping[str, str] = field(default_factory=dict)
 
 
 def is_pruned(count: KernelCount) -> bool:
@@ -86,12 +88,18 @@ def load_history(folder: Path, model: tf_keras.Model) -> tuple[Stage, ...]:
         return (Stage(ORIGINAL, count_kernels(model)),)
     content = json.loads(path.read_text())
     return tuple(
-        Stage(stage["name"], tuple(KernelCount(**kernel) for kernel in stage["kernels"])) for stage in content["stages"]
+        Stage(stage["name"], tuple(KernelCount(**kernel) for kernel in stage["kernels"]), stage["left"])
+        for stage in content["stages"]
     )
 
 
 def save_history(
-    folder: Path, history: Sequence[Stage], lost: Sequence[str], tensors: Sequence[WeightTensor] | None = None
+    folder: Path,
+    history: Sequence[Stage],
+    lost: Sequence[str],
+    *,
+    tensors: Sequence[WeightTensor] | None = None,
+    training: Mapping[str, Any] | None = None,
 ) -> Path:
     """Writes `gains.json` and returns its path.
 
@@ -100,9 +108,16 @@ def save_history(
       history: All stages, the original first.
       lost: What the last stage lost, in words.
       tensors: The kernels of the `.tflite` file, when there is one.
+      training: What quantization-aware training kept of which layer, and which layers it left, when there was any.
     """
     path = folder / names.GAINS_FILE
-    content = {"schema_version": 1, "stages": [_describe(stage) for stage in history], "lost": list(lost)}
+    content: dict[str, Any] = {
+        "schema_version": 1,
+        "stages": [_describe(stage) for stage in history],
+        "lost": list(lost),
+    }
+    if training is not None:
+        content["training"] = dict(training)
     if tensors is not None:
         content["file"] = {**summarize_file(tensors), "tensors": [asdict(tensor) for tensor in tensors]}
     path.write_text(json.dumps(content, indent=1) + "\n")
@@ -201,7 +216,8 @@ def _describe(stage: Stage) -> dict[str, Any]:
         "sparsity_int8": _share_int8(stage.kernels),
         "max_distinct_weights": max_distinct(stage.kernels),
     }
-    return {"name": stage.name, **summary, "kernels": [asdict(kernel) for kernel in stage.kernels]}
+    kernels = [asdict(kernel) for kernel in stage.kernels]
+    return {"name": stage.name, **summary, "left": dict(stage.left), "kernels": kernels}
 
 
 def _share_int8(counts: Sequence[KernelCount]) -> float:

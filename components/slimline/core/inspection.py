@@ -9,7 +9,7 @@ from slimline.core.intake import SavedModelGraph, TrainedModel
 from slimline.core.preflight import decide, find_blockers, nothing_covered
 from slimline.core.quantization import QuantizationConfig, quantize
 from slimline.core.stages import Technique
-from slimline.core.weights import kernels
+from slimline.core.weights import optimized_kernels
 from slimline.errors import ModelError
 
 PTQ = "ptq"
@@ -116,4 +116,4 @@ def _inspect_conversion(model: TrainedModel) -> Finding:
 def _num_covered(layer: tf_keras.layers.Layer, technique: Technique) -> int:
     if technique is Technique.QAT:
         return int(layer.count_params())
-    return sum(values.size for _, values in kernels(layer))
+    return sum(values.size for _, values in optimized_kernels(layer))

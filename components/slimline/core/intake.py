@@ -6,7 +6,6 @@ its training, but not pruned, clustered or trained further.
 """
 
 import json
-import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ WAY_OUT = (
 )
 
 
-class SavedModelGraph(tf.Module):
+class SavedModelGraph:
     """A SavedModel without Keras layers: an exported function that can only be called.
 
     It has the attributes of a Keras model which quantization and evaluation read.
@@ -40,7 +39,7 @@ class SavedModelGraph(tf.Module):
       reason: Why its layers are not known.
 
     Attributes:
-      name: The folder's name, in letters, digits and underscores.
+      name: The folder's name.
       reason: As given.
       inputs: Shape and dtype of each input, the batch first.
       input_names: Names of the inputs.
@@ -52,8 +51,7 @@ class SavedModelGraph(tf.Module):
     """
 
     def __init__(self, path: Path, reason: str) -> None:
-        # TensorFlow takes nothing but identifiers as names.
-        super().__init__(name=re.sub(r"\W|^(?=\d)", "_", path.name))
+        self.name = path.name
         self.reason = reason
         # Keeps the variables alive that the signature uses.
         self._model = tf.saved_model.load(str(path))

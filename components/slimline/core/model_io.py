@@ -72,8 +72,6 @@ def export_for_conversion(model: TrainedModel, output_names: Sequence[str], fold
             "another name: TensorFlow hands inputs over as arguments",
             "rename the layer",
         )
-    module = tf.Module()
-    module.model = model
     # TFLite has recurrent layers for a fixed batch only; other models keep theirs open.
     batch_size = 1 if _is_recurrent(model) else None
     specs = [
@@ -86,8 +84,12 @@ def export_for_conversion(model: TrainedModel, output_names: Sequence[str], fold
         outputs = model(inputs[0] if len(inputs) == 1 else inputs, training=False)
         return dict(zip(output_names, tf.nest.flatten(outputs), strict=True))
 
+    function = serve.get_concrete_function()
+    module = tf.Module()
+    # The variables that are used, not the model: Keras would trace and write each layer, which takes many times longer.
+    module.captured = list(function.variables)
     signature = "serving_default"
-    tf.saved_model.save(module, str(folder), signatures={signature: serve.get_concrete_function()})
+    tf.saved_model.save(module, str(folder), signatures={signature: function})
     return signature
 
 

@@ -17,7 +17,7 @@ from slimline.core.preflight import plan
 from slimline.core.rules import LayerRule, first_match, require_matches
 from slimline.core.stages import OptimizedModel, StageConfig, Technique
 from slimline.core.training import Watch, compile_like, fine_tune, num_steps
-from slimline.core.weights import count_kernels, kernels
+from slimline.core.weights import count_kernels, is_depthwise, optimized_kernels
 from slimline.errors import ConfigError, ModelError
 
 # How often the masks are renewed on the way to the target. TFMOT's own default of every 100 steps is too seldom for
@@ -184,7 +184,7 @@ def prune(
     compile_like(pruned, model, config)
     _require_reached(pruned, {name: targets[name] for name in options})
     by_rule = {name: reason or "a rule leaves it" for name, reason in left.items() if name not in options}
-    return OptimizedModel(pruned, count_kernels(pruned), {**planned.left, **by_rule})
+    return OptimizedModel(Technique.PRUNING, pruned, count_kernels(pruned), {**planned.left, **by_rule})
 
 
 def _require_reached(model: tf_keras.Model, targets: Mapping[str, float]) -> None:
@@ -196,7 +196,9 @@ def _require_reached(model: tf_keras.Model, targets: Mapping[str, float]) -> Non
     short = [
         f"{count.kernel} has {count.num_zeros / count.num_weights:.3f} zeros, not {targets[count.layer]:.3f}"
         for count in count_kernels(model)
-        if count.layer in targets and count.num_zeros < _MIN_REACHED * targets[count.layer] * count.num_weights - 1
+        if count.layer in targets
+        and not is_depthwise(count.kernel)
+        and count.num_zeros < _MIN_REACHED * targets[count.layer] * count.num_weights - 1
     ]
     if short:
         raise ModelError(
@@ -217,7 +219,8 @@ def _targets(model: tf_keras.Model, layers: list[tf_keras.layers.Layer], config:
 def _global_targets(model: tf_keras.Model, layers: list[tf_keras.layers.Layer], target: float) -> dict[str, float]:
     """Shares out the zeros that the whole model must have: the smallest weights go, in whichever layer they are."""
     magnitudes = {
-        layer.name: np.abs(np.concatenate([values.ravel() for _, values in kernels(layer)])) for layer in layers
+        layer.name: np.abs(np.concatenate([values.ravel() for _, values in optimized_kernels(layer)]))
+        for layer in layers
     }
     together = np.concatenate(list(magnitudes.values()))
     num_all = sum(count.num_weights for count in count_kernels(model))
@@ -235,7 +238,7 @@ def _global_targets(model: tf_keras.Model, layers: list[tf_keras.layers.Layer], 
 
 def _structure_obstacle(layer: tf_keras.layers.Layer, config: PruningConfig) -> str | None:
     """Returns why a layer's kernels can't have zeros in the structure asked for, or nothing when they can."""
-    shapes = [values.shape for _, values in kernels(layer)]
+    shapes = [values.shape for _, values in optimized_kernels(layer)]
     if config.structure == "block" and any(sum(size > 1 for size in shape) > 2 for shape in shapes):
         return f"blocks are for matrices, and its kernel has the shape {shapes[0]}"
     if config.structure == "m_by_n" and any(len(shape) not in (2, 4) for shape in shapes):

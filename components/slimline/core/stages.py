@@ -36,11 +36,13 @@ class OptimizedModel:
     """A pruned or clustered model, without TFMOT's wrappers, and what became of its kernels.
 
     Attributes:
+      technique: What was done.
       model: A flat Keras model that takes and gives the same as the one given.
       kernels: Every kernel, counted.
       left: Why some layers were left as they are, by the layer's name.
     """
 
+    technique: Technique
     model: tf_keras.Model
     kernels: tuple[KernelCount, ...]
     left: Mapping[str, str]

@@ -13,7 +13,7 @@ from tensorflow_model_optimization.python.core.quantization.keras.default_8bit.d
 )
 from tensorflow_model_optimization.python.core.sparsity.keras.prune_registry import PruneRegistry
 
-from slimline.core.weights import kernels
+from slimline.core.weights import optimized_kernels
 
 # TFMOT needs that many when it has to keep zeros: one centroid is the zero itself.
 MIN_CLUSTERS = 3
@@ -54,7 +54,7 @@ def clustering_obstacle(layer: tf_keras.layers.Layer) -> str | None:
 
 def num_clusterable(layer: tf_keras.layers.Layer) -> int:
     """Returns how many clusters a layer can hold: as many as it has different weights."""
-    return min((np.unique(values).size for _, values in kernels(layer)), default=0)
+    return min((np.unique(values).size for _, values in optimized_kernels(layer)), default=0)
 
 
 def qat_obstacle(layer: tf_keras.layers.Layer) -> str | None:

@@ -46,6 +46,16 @@ def kernels(layer: tf_keras.layers.Layer) -> Iterator[tuple[str, np.ndarray]]:
             yield name, variable.numpy()
 
 
+def optimized_kernels(layer: tf_keras.layers.Layer) -> Iterator[tuple[str, np.ndarray]]:
+    """Yields the kernels of a layer that TFMOT prunes and clusters: of a separable layer the pointwise one alone."""
+    return ((name, values) for name, values in kernels(layer) if not is_depthwise(name))
+
+
+def is_depthwise(kernel: str) -> bool:
+    """Returns whether a kernel is, by its name, a depthwise one, which TFMOT neither prunes nor clusters."""
+    return kernel.endswith("depthwise_kernel")
+
+
 def count_kernels(model: tf_keras.Model) -> tuple[KernelCount, ...]:
     """Counts zeros and distinct values in each kernel of a model."""
     return tuple(count for layer in model.layers for count in count_layer(layer))

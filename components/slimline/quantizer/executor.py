@@ -1,7 +1,7 @@
 """Runs `slimline.core.quantization` and `slimline.core.qat` on TFX artifacts."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeAlias
 
 from tfx.dsl.components.base.base_executor import BaseExecutor
 
@@ -22,6 +22,9 @@ from slimline.core.quantization import (
 )
 from slimline.core.records import check_records
 from slimline.fine_tuning import check_kept, describe_gains, read_training_data, watch
+
+# What a training kept of each layer, and why it left some: by those two words, by layer name.
+Training: TypeAlias = Mapping[str, Mapping[str, str]]
 
 
 class QuantizerExecutor(BaseExecutor):
@@ -48,7 +51,7 @@ class QuantizerExecutor(BaseExecutor):
                 input_dict, output_dict, model, config.qat or QatConfig(), data, representative
             )
         else:
-            content, training = quantize(model, config, representative), {}
+            content, training = quantize(model, config, representative), None
         self._write(shell.single(output_dict, "quantized_model"), content, config, history, source_digest, training)
 
     def _train(
@@ -59,14 +62,13 @@ class QuantizerExecutor(BaseExecutor):
         config: QatConfig,
         data: ExamplesConfig,
         representative: Representative | None,
-    ) -> tuple[bytes, dict[str, str]]:
-        """Trains quantization-aware and converts; returns the file and what is recorded of the training."""
+    ) -> tuple[bytes, Training]:
+        """Trains quantization-aware and converts; returns the file, and what the training kept and left."""
         dataset, num_examples = read_training_data(input_dict, model, config, data)
         watched = watch(self, shell.single(output_dict, "model_run"))
         trained = train_quantization_aware(model, dataset, num_examples, config, watch=watched)
-        kinds = sorted(set(trained.collaborations.values()))
-        properties = {names.TRAINING: "qat", names.COLLABORATION: ", ".join(kinds)}
-        return convert_quantization_aware(trained, representative), properties
+        kept_and_left = {"collaborations": trained.collaborations, "left": trained.left}
+        return convert_quantization_aware(trained, representative), kept_and_left
 
     def _write(
         self,
@@ -75,7 +77,7 @@ class QuantizerExecutor(BaseExecutor):
         config: QuantizationConfig,
         history: tuple[Stage, ...],
         source_digest: str,
-        training: dict[str, str],
+        training: Training | None,
     ) -> None:
         tensors = weight_tensors(content)
         lost = lost_in_file(history[-1], tensors, config.scheme) if history else ()
@@ -83,7 +85,7 @@ class QuantizerExecutor(BaseExecutor):
         with shell.staged_output(output.uri) as folder:
             write_tflite(content, folder)
             content_digest = model_digest(folder)
-            gains = save_history(folder, history, lost, tensors)
+            gains = save_history(folder, history, lost, tensors=tensors, training=training)
             gains_properties = describe_gains(gains, history, lost)
         shell.record(
             output,
@@ -95,9 +97,15 @@ class QuantizerExecutor(BaseExecutor):
                 names.GZIP_BYTES: gzip_size(content),
                 **summarize_file(tensors),
                 **gains_properties,
-                **training,
+                **_describe_training(training),
             },
         )
+
+
+def _describe_training(training: Training | None) -> dict[str, str]:
+    if training is None:
+        return {}
+    return {names.TRAINING: "qat", names.COLLABORATION: ", ".join(sorted(set(training["collaborations"].values())))}
 
 
 def _calibration(input_dict: shell.ArtifactsByKey, model: TrainedModel, data: ExamplesConfig) -> Representative:

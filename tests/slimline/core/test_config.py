@@ -4,7 +4,7 @@ from typing import Literal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from slimline.core.config import Config
 from slimline.errors import ConfigError
@@ -22,8 +22,22 @@ class Outer(Config):
     table: dict[str, str] = Field(default_factory=dict)
 
 
-# Adding zero makes -0.0 a 0.0.
-NUMBERS = st.floats(allow_nan=False, allow_infinity=False).map(lambda number: number + 0.0)
+class Range(Config):
+    lowest: float = 0.0
+    highest: float = 1.0
+
+    @model_validator(mode="after")
+    def _check(self) -> "Range":
+        if self.lowest > self.highest:
+            raise ValueError("lowest under highest")
+        return self
+
+
+class Ranges(Config):
+    one: Range = Range()
+
+
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 OPTIONS = st.fixed_dictionaries(
     {"name": st.text()},
     optional={
@@ -45,6 +59,12 @@ def test_a_configuration_comes_back_from_its_json(options):
 def test_equal_objects_have_equal_strings_and_others_do_not(options, others):
     one, other = Outer(**options), Outer(**others)
     assert (one.to_json() == other.to_json()) == (one == other)
+
+
+def test_a_negative_zero_is_written_like_the_zero_that_it_equals():
+    assert Range(lowest=-0.0).to_json() == Range(lowest=0.0).to_json() == '{"highest":1.0,"lowest":0.0}'
+    inner = (Inner(number=-0.0),)
+    assert Outer(name="x", parts=inner).to_json() == Outer(name="x", parts=(Inner(number=0),)).to_json()
 
 
 @given(OPTIONS)
@@ -77,6 +97,8 @@ def test_the_json_is_canonical_with_defaults_written_out():
         ({"name": "x", "parts": [{"number": float("nan")}]}, "Inner.number = nan"),
         ({"name": "x", "parts": [{"number": float("inf")}]}, "Inner.number = inf"),
         ({"name": 3}, "Outer.name = 3"),
+        ({"name": "x", "self": 1}, "unknown option 'self'"),
+        ({"name": "x", "parts": [{"cls": 1}]}, "unknown option 'cls'"),
     ],
 )
 def test_a_mistake_is_named_with_what_would_be_right(options, hint):
@@ -93,7 +115,23 @@ def test_all_mistakes_are_named_at_once():
         assert mistake in refused.value.found
 
 
-@pytest.mark.parametrize("text", ["", "name=x", "[]", "null", '"name"', '{"name": "x"', "{'name': 'x'}"])
+def test_a_mistake_over_several_options_tells_them_all():
+    with pytest.raises(ConfigError) as refused:
+        Range(lowest=2)
+    assert (refused.value.found, refused.value.expected) == ("Range with lowest=2", "lowest under highest")
+    with pytest.raises(ConfigError) as refused:
+        Ranges.from_json('{"one": {"lowest": 5, "highest": 3.5}}')
+    assert "lowest=5, highest=3.5" in refused.value.found
+    for text in (refused.value.found, refused.value.expected, refused.value.remedy):
+        assert "Value error" not in text
+        assert not any(f"{name}.{name}" in text for name in ("Range", "Ranges"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "name=x", "[]", "null", '"name"', '{"name": "x"', "{'name': 'x'}", f'{{"name": "x", "size": {"9" * 5000}}}'],
+    ids=lambda text: text[:20],
+)
 def test_text_that_is_no_json_object_is_refused(text):
     with pytest.raises(ConfigError, match="a JSON object"):
         Outer.from_json(text)

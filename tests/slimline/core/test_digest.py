@@ -1,3 +1,6 @@
+import inspect
+import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -8,14 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slimline.core.digest import file_digest, folder_digest, model_digest
+from slimline.errors import ModelError
 
 # The command of `folder_digest`'s docstring.
-COREUTILS = r"find . -type f -printf '%P\n' | LC_ALL=C sort | xargs -d '\n' sha256sum | sha256sum"
+(COREUTILS,) = re.findall(r"`(find [^`]+)`", inspect.getdoc(folder_digest) or "")
 # "a-/b" comes before "a/b" in byte order, and after it when folders are compared first.
-FOLDERS = st.lists(st.sampled_from(["a", "a-", "a b", "É", "é'"]), max_size=3)
-FILES = st.sampled_from(["b", "B", "0", "b.c", ".hidden", '"'])
+FOLDERS = st.lists(st.sampled_from(["a", "a-", "a b", "É", "é'", "-a"]), max_size=3)
+FILES = st.sampled_from(["b", "B", "0", "b.c", ".hidden", '"', "-n", "--help", os.fsdecode(b"\xff")])
 TREES = st.dictionaries(
-    st.builds(lambda folders, file: "/".join([*folders, file]), FOLDERS, FILES), st.binary(max_size=5), min_size=1
+    st.builds(lambda folders, file: "/".join([*folders, file]), FOLDERS, FILES), st.binary(max_size=5)
 )
 
 
@@ -77,6 +81,27 @@ def test_any_change_changes_the_digest(folder, change):
     before = folder_digest(folder)
     change(folder)
     assert folder_digest(folder) != before
+
+
+@pytest.mark.parametrize("target", ["one", "deep", "nothing"])
+@pytest.mark.parametrize("place", ["link", "deep/link"])
+def test_a_link_is_refused(folder, target, place):
+    (folder / place).symlink_to(folder / target)
+    with pytest.raises(ModelError, match=f"{folder / place}' in a model's folder, which is a link"):
+        folder_digest(folder)
+
+
+@pytest.mark.parametrize("name", ["back\\slash", "line\nbreak", "carriage\rreturn"])
+@pytest.mark.parametrize("place", ["{}", "deep/{}", "{}/inner"])
+def test_names_that_coreutils_would_not_print_as_they_are_are_refused(folder, name, place):
+    write_tree(folder, {place.format(name): b""})
+    with pytest.raises(ModelError, match="a backslash or line break in its name"):
+        folder_digest(folder)
+
+
+def test_a_model_that_is_not_there_has_no_digest(tmp_path):
+    with pytest.raises(FileNotFoundError, match="missing"):
+        model_digest(tmp_path / "missing")
 
 
 def test_a_tflite_model_has_one_digest_wherever_it_lies(tmp_path):

@@ -140,7 +140,7 @@ def test_a_model_without_a_file_beside_it_is_the_original(tmp_path):
 def test_the_file_has_the_share_of_zeros_of_each_stage_and_of_the_tensors(tmp_path):
     kernels = (replace(count(600, 16), num_zeros_int8=700), count(0, 900, layer="other"))
     tensors = (tensor(500, 16), tensor(0, 200, num_weights=3000, layer="other"))
-    content = json.loads(save_history(tmp_path, (Stage("pruning", kernels),), (), tensors).read_text())
+    content = json.loads(save_history(tmp_path, (Stage("pruning", kernels),), (), tensors=tensors).read_text())
     (stage,) = content["stages"]
     assert (stage["sparsity"], stage["sparsity_int8"], stage["max_distinct_weights"]) == (0.3, 0.35, 900)
     assert {key: content["file"][key] for key in summarize_file(tensors)} == summarize_file(tensors)

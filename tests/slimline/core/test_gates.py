@@ -36,6 +36,14 @@ def test_losing_as_many_examples_as_allowed_passes_and_one_more_does_not(total, 
     assert not passes(config, right / total, (right - allowed - 1) / total)
 
 
+@pytest.mark.parametrize("value", [1e5, 3e7, 7e9])
+def test_a_drop_of_exactly_the_limit_passes_however_large_the_metric(value):
+    for limit in (0.1, 0.2, 0.7):
+        config = gate("mean_squared_error", max_drop=limit)
+        assert passes(config, value, value + limit)
+        assert not passes(config, value, value + limit * 1.01 + 0.01)
+
+
 @pytest.mark.parametrize(
     ("metric", "limits", "passing", "failing"),
     [
@@ -101,6 +109,15 @@ def test_a_failed_rule_says_value_excess_and_limit_and_a_passed_one_value_and_li
     assert passed.text == "accuracy 0.75, limit 0.25"
     (failed,) = judge({"accuracy": 1.0}, Measured({"accuracy": 0.75}, 1, 1, 1.0), gate(min_value=1))
     assert failed.text == "accuracy 0.75 is 0.25 under the limit of 1"
+
+
+def test_sizes_are_told_in_full():
+    config = gate(max_drop=0, budgets={"max_size_bytes": 12_345_678, "max_gzip_bytes": 12_345_677})
+    candidate = Measured({"accuracy": 1.0}, 12_345_678, 12_345_678, 1.0)
+    assert [rule.text for rule in judge({"accuracy": 1.0}, candidate, config)][1:] == [
+        "size in bytes 12,345,678, limit 12,345,678",
+        "gzip size in bytes 12,345,678 is 1 over the limit of 12,345,677",
+    ]
 
 
 @given(st.dictionaries(st.sampled_from("abcdef"), MEASURED), st.sampled_from(["smallest", "fastest", "most_accurate"]))

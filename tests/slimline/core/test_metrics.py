@@ -88,7 +88,16 @@ def test_labels_that_are_no_classes_are_refused(labels, predictions, expected):
 
 
 @pytest.mark.parametrize("error", [absolute_error, squared_error])
-@pytest.mark.parametrize("labels", [[1, 2, 0], np.eye(4)[:3], np.array([[b"x"] * 3] * 3, object)])
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [1, 2, 0],
+        np.eye(4)[:3],
+        np.array([[b"x"] * 3] * 3, object),
+        [[0, 0, 0], [0, np.nan, 0], [0, 0, 0]],
+        [[0, 0, 0], [0, 0, 0], [0, 0, -np.inf]],
+    ],
+)
 def test_labels_that_can_not_be_compared_with_the_predictions_are_refused(error, labels):
     with pytest.raises(ExamplesError, match=r"3 number\(s\), as the model predicts"):
         error(np.array(labels), SCORES)

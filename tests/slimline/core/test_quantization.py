@@ -160,3 +160,22 @@ def test_an_operation_that_tflite_lacks_is_named(scheme):
         convert(model, scheme, {"matrix": np.eye(2, dtype=np.float32)[np.newaxis]})
     assert "MatrixInverse" in refused.value.found
     assert f"model 'solver' can't be converted with scheme '{scheme}'" in refused.value.found
+
+
+@pytest.mark.parametrize(("function", "op"), [(tf.sin, "SIN"), (tf.nn.elu, "ELU"), (tf.floor, "FLOOR")])
+@pytest.mark.parametrize(
+    ("scheme", "message"), [("int8", "of which int8 leaves {} in float"), ("int16x8", "not yet supported for op: '{}'")]
+)
+def test_an_operation_without_an_integer_kernel_is_named(scheme, message, function, op):
+    values = LAYERS.Input((4,), name="values")
+    hidden = LAYERS.Lambda(function, name="strange")(LAYERS.Dense(3)(values))
+    model = tf_keras.Model(values, LAYERS.Dense(2)(hidden))
+    with pytest.raises(ModelError) as refused:
+        convert(model, scheme, {"values": np.eye(4, dtype=np.float32)})
+    assert message.format(op) in refused.value.found
+
+
+@pytest.mark.parametrize("scheme", CALIBRATED_SCHEMES)
+def test_calibration_without_a_record_is_refused(trained, scheme):
+    with pytest.raises(ConfigError, match="no calibration record"):
+        quantize(trained, QuantizationConfig(scheme=scheme), lambda: iter(()))

@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_np
 
+from slimline.core.evaluation import Candidate, evaluate
+from slimline.core.gates import GateConfig, Threshold
 from slimline.core.quantization import SCHEMES, QuantizationConfig, quantize
 from slimline.core.runtime import TFLiteModel
 from slimline.errors import ModelError
@@ -108,6 +110,27 @@ def test_a_file_that_was_cut_off_is_refused(converted, share):
         TFLiteModel(content[: int(len(content) * share)], "some-file")
 
 
+def damaged(content, name):
+    """Returns a file in which the first byte of a name, wherever that stands, is none of UTF-8."""
+    assert name in content
+    return content.replace(name, b"\xff" + name[1:])
+
+
+@pytest.mark.parametrize("name", [b"serving_default_image", b"StatefulPartitionedCall", b"image\0", b"scores\0"])
+def test_a_file_with_a_damaged_name_is_refused(converted, name):
+    with pytest.raises(ModelError, match="some-file is not a file that LiteRT can load"):
+        TFLiteModel(damaged(converted["float32"], name), "some-file")
+
+
+def test_the_gate_goes_on_with_the_other_candidates_after_a_damaged_file(trained, converted, digits):
+    broken = Candidate("broken", "", damaged(converted["float32"], b"serving_default_image"))
+    whole = Candidate("whole", "", converted["float32"])
+    config = GateConfig(thresholds=(Threshold(metric="accuracy", max_drop=0.05),))
+    evaluation = evaluate(trained, [broken, whole], [({"image": digits[0][:20]}, digits[1][:20])], config)
+    assert evaluation.chosen == "whole"
+    assert "broken is not a file that LiteRT can load" in evaluation.report_of("broken").reasons[0]
+
+
 def test_a_file_without_a_signature_is_refused():
     function = tf.function(lambda x: x * 2).get_concrete_function(tf.TensorSpec([1, 4]))
     content = tf.lite.TFLiteConverter.from_concrete_functions([function]).convert()
@@ -119,6 +142,24 @@ def test_an_operation_that_fails_is_reported_with_the_file(plain_many, many_inpu
     beyond = np.full_like(many_inputs["ids"], 1_000_000)
     with pytest.raises(ModelError, match="many failed while it ran"):
         plain_many.predict({**many_inputs, "ids": beyond})
+
+
+@pytest.mark.parametrize(
+    ("rows", "shape"),
+    [
+        (lambda values: tf.concat([values, values], 0), r"\(2, 4\)"),
+        (lambda values: tf.reshape(values, [-1, 2]), r"\(2, 2\)"),
+        (lambda values: tf.boolean_mask(values, values[:, 0] > 1), r"\(0, 4\)"),
+    ],
+)
+def test_an_output_without_exactly_one_row_for_an_example_is_refused(rows, shape):
+    values = LAYERS.Input((4,), name="values")
+    model = tf_keras.Model(values, LAYERS.Lambda(rows, name="rows")(values))
+    runnable = TFLiteModel(quantize(model, QuantizationConfig(scheme="float32")), "some-file")
+    example = {"values": np.zeros((1, 4), np.float32)}
+    for run in (runnable.predict, runnable.measure_latency):
+        with pytest.raises(ModelError, match=f"output 'rows' of some-file has the shape {shape} for one example"):
+            run(example)
 
 
 def test_latency_is_measured_on_single_inferences(converted, digits):

@@ -3,11 +3,13 @@ import io
 import struct
 from functools import partial
 
+import google_crc32c
 import pytest
 import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
+from slimline.core.records import check_records, open_records
 from slimline.core.tfrecord import read_records
 from slimline.errors import ExamplesError
 from tests.conftest import write_records
@@ -18,10 +20,14 @@ ENDS = [21, 37, 62]
 
 
 class Trickle(io.BytesIO):
-    """Gives three bytes at a time, as a network may."""
+    """Gives few bytes at a time, as a network may."""
+
+    def __init__(self, content: bytes, most: int) -> None:
+        super().__init__(content)
+        self._most = most
 
     def read(self, size: int | None = -1, /) -> bytes:
-        return super().read(3 if size is None or size < 0 else min(size, 3))
+        return super().read(self._most if size is None or size < 0 else min(size, self._most))
 
 
 def read(content):
@@ -65,8 +71,19 @@ def test_records_larger_than_the_buffer_are_read(write, compressed):
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-def test_a_stream_that_gives_few_bytes_at_a_time_is_read(write, compressed):
-    assert list(read_records(Trickle(write(RECORDS, compressed)), "some-file")) == RECORDS
+@pytest.mark.parametrize("most", [1, 2, 3, 11, 13])
+def test_a_stream_that_gives_few_bytes_at_a_time_is_read(write, compressed, most):
+    assert list(read_records(Trickle(write(RECORDS, compressed), most), "some-file")) == RECORDS
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_plain_file_that_begins_like_a_zipped_one_is_read(tmp_path, compressed):
+    """A record of 35,615 bytes: its length begins with the two bytes that mark GZIP."""
+    records = [b"a" * 0x8B1F, b"second"]
+    path = write_records(tmp_path / "file", records, compressed=compressed)
+    assert path.read_bytes().startswith(b"\x1f\x8b")
+    assert read(path.read_bytes()) == records
+    assert list(open_records(check_records([str(path)])).as_numpy_iterator()) == records
 
 
 def test_a_zipped_file_of_several_members_is_read(plain):
@@ -119,6 +136,16 @@ def test_a_zipped_file_that_ends_anywhere_is_refused(zipped):
 )
 def test_a_file_of_another_kind_is_refused(content):
     assert read_until_error(content)[0] == []
+
+
+@pytest.mark.parametrize("num_bytes", [2**31 + 1, 2**62, 2**64 - 1])
+def test_a_length_that_no_record_has_is_refused_although_its_checksum_is_right(plain, num_bytes):
+    length = struct.pack("<Q", num_bytes)
+    crc = google_crc32c.value(length)
+    header = length + struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) % 2**32)
+    records, message = read_until_error(plain + header + b"data")
+    assert records == RECORDS
+    assert f"record 3 of some-file is broken: it has {num_bytes} bytes" in message
 
 
 def test_tensorflow_refuses_what_is_refused_here(plain, tmp_path):

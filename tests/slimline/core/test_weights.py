@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 import tf_keras
 
-from slimline.core.weights import count_kernels, kernels, max_distinct, non_finite_variables, sparsity
+from slimline.core.flatbuffer import weight_tensors
+from slimline.core.quantization import QuantizationConfig, quantize
+from slimline.core.weights import count_kernels, count_layer, kernels, max_distinct, non_finite_variables, sparsity
 
 LAYERS = tf_keras.layers
 
@@ -76,3 +78,50 @@ def test_variables_with_a_value_that_is_no_number_are_named(dense, value):
     bias[1] = value
     dense.set_weights([kernel, bias, other])
     assert non_finite_variables(dense) == ["one/bias:0"]
+
+
+def test_a_model_is_counted_layer_by_layer(dense):
+    one, two = dense.layers
+    assert count_layer(one) + count_layer(two) == count_kernels(dense)
+    assert [count.layer for count in count_layer(one)] == ["one"]
+
+
+CONVOLUTIONS = (
+    LAYERS.Input((8, 8, 3)),
+    LAYERS.SeparableConv2D(8, 3, depth_multiplier=2),
+    LAYERS.DepthwiseConv2D(3, depth_multiplier=2),
+    LAYERS.Conv2DTranspose(6, 3),
+    LAYERS.Conv2D(5, 3),
+    LAYERS.Flatten(),
+    LAYERS.Dense(7),
+)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [CONVOLUTIONS, (LAYERS.Input((16, 3)), LAYERS.Conv1D(8, 3), LAYERS.Flatten(), LAYERS.Dense(4))],
+    ids=["two dimensions", "one dimension"],
+)
+def test_the_int8_file_has_as_many_zeros_as_foretold(layers):
+    generator = np.random.default_rng(0)
+    model = model_of(*layers)
+    # Most of these weights are small beside the largest.
+    model.set_weights([generator.normal(size=weight.shape) ** 5 for weight in model.get_weights()])
+    records = generator.random((16, *model.input_shape[1:])).astype(np.float32)
+    (name,) = model.input_names
+    content = quantize(model, QuantizationConfig(scheme="int8"), lambda: ({name: row[None]} for row in records))
+    counts, tensors = count_kernels(model), weight_tensors(content)
+    assert [tensor.num_zeros for tensor in tensors] == [count.num_zeros_int8 for count in counts]
+    assert all(count.num_zeros_int8 > count.num_zeros == 0 for count in counts)
+
+
+def test_an_embedding_has_one_scale_as_in_the_int8_file():
+    values = LAYERS.Input((9,), dtype="int32", name="values")
+    model = tf_keras.Model(values, LAYERS.Embedding(20, 7)(values))
+    table = np.clip(np.random.default_rng(0).normal(size=(20, 7)) ** 5, -9, 9)
+    # In one column alone, and of both signs: in the file the range of an embedding is not symmetric by itself.
+    table[:2, 0] = (50, -50)
+    model.set_weights([table])
+    records = [{"values": np.arange(start, start + 9, dtype=np.int32)[np.newaxis]} for start in range(11)]
+    (tensor,) = weight_tensors(quantize(model, QuantizationConfig(scheme="int8"), lambda: records))
+    assert tensor.num_zeros == count_kernels(model)[0].num_zeros_int8 == (np.abs(table) < 25 / 127).sum()

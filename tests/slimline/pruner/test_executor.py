@@ -2,13 +2,22 @@ import pytest
 from tfx.types import standard_artifacts
 
 from slimline import ExamplesConfig, PruningConfig, names
-from slimline.core.digest import model_digest
+from slimline.core.digest import file_digest, model_digest
 from slimline.core.intake import load_keras_model
 from slimline.core.weights import count_kernels, sparsity
 from slimline.errors import ExamplesError, ModelError
 from slimline.pruner.executor import PrunerExecutor
-from tests.artifacts import examples_artifact, model_artifact, output, schema_artifact
+from tests import zoo
+from tests.artifacts import (
+    examples_artifact,
+    model_artifact,
+    output,
+    schema_artifact,
+    specimen_artifacts,
+    specimen_data,
+)
 from tests.conftest import write_records
+from tests.stages import event_files, gains, listening, run_stage
 
 CONFIG = PruningConfig(target_sparsity=0.8, epochs=1)
 
@@ -73,4 +82,69 @@ def test_a_broken_record_is_found_before_any_training_and_leaves_nothing(inputs,
     with pytest.raises(ExamplesError, match=r"record 0 of .*data\.tfrecord is broken"):
         prune(inputs, tmp_path / "pruned")
     assert not (tmp_path / "pruned").exists()
+    assert not list(tmp_path.glob(".*.partial"))
+
+
+@pytest.fixture(scope="module")
+def specimen():
+    return zoo.autoencoder()
+
+
+@pytest.fixture(scope="module")
+def pruned_twice(specimen, tmp_path_factory):
+    """A model that is pruned, and then pruned to fewer zeros: the folder, both models and what was told."""
+    folder, data = tmp_path_factory.mktemp("twice"), specimen_data(specimen)
+    inputs = specimen_artifacts(specimen, folder)
+    config = PruningConfig(target_sparsity=0.75, epochs=2, batch_size=16)
+    with listening() as told:
+        first = run_stage(PrunerExecutor, "pruned_model", inputs, folder, config, data)
+        fewer = config.model_copy(update={"target_sparsity": 0.5, "epochs": 1})
+        run_again = {**inputs, "model": [first]}
+        second = run_stage(PrunerExecutor, "pruned_model", run_again, folder / "again", fewer, data)
+    return folder, (first, second), told
+
+
+@pytest.mark.slow
+def test_the_gains_of_all_stages_stand_beside_the_model(specimen, pruned_twice):
+    folder, models, _ = pruned_twice
+    first, second = gains(folder / "pruned_model"), gains(folder / "again" / "pruned_model")
+    assert [stage["name"] for stage in first["stages"]] == ["original", "pruning"]
+    assert [stage["name"] for stage in second["stages"]] == ["original", "pruning", "pruning"]
+    assert second["stages"][:2] == first["stages"]
+    assert [stage["sparsity"] for stage in second["stages"]] == [0, 0.75, 0.5]
+    assert [kernel["num_zeros"] for kernel in first["stages"][1]["kernels"]] == [192, 192]
+    for model, content, before in zip(models, (first, second), ("0.0", "0.75"), strict=True):
+        recorded = model.get_string_custom_property
+        assert recorded(names.SPARSITY_BEFORE) == before
+        assert recorded(names.LOST_GAINS) == "; ".join(content["lost"])
+        path = folder / ("pruned_model" if model is models[0] else "again/pruned_model") / names.GAINS_FILE
+        assert recorded(names.GAINS_DIGEST) == file_digest(path)
+
+
+@pytest.mark.slow
+def test_zeros_that_are_given_back_are_on_record(pruned_twice):
+    _, (first, second), _ = pruned_twice
+    assert first.get_string_custom_property(names.LOST_GAINS) == ""
+    assert second.get_string_custom_property(names.LOST_GAINS) == (
+        "encode/kernel had 75.0% zeros after pruning, and has 50.0% after pruning; "
+        "decode/kernel had 75.0% zeros after pruning, and has 50.0% after pruning"
+    )
+
+
+@pytest.mark.slow
+def test_every_epoch_is_told_and_logged(pruned_twice):
+    folder, _, told = pruned_twice
+    epochs = [(node, text.split(",")[0]) for node, text in told if text.startswith("epoch")]
+    assert epochs == [("pruned_model", f"epoch {number}") for number in ("1/2", "2/2", "1/1")]
+    assert event_files(folder, "pruned_model")
+
+
+@pytest.mark.slow
+def test_lost_zeros_leave_no_model_when_they_are_to_fail(specimen, pruned_twice, tmp_path):
+    _, (first, _), _ = pruned_twice
+    inputs = {**specimen_artifacts(specimen, tmp_path), "model": [first]}
+    config = PruningConfig(target_sparsity=0.5, epochs=1, batch_size=16, on_lost_gain="error")
+    with pytest.raises(ModelError, match=r"encode/kernel had 75\.0% zeros after pruning, and has 50\.0%"):
+        run_stage(PrunerExecutor, "pruned_model", inputs, tmp_path, config, specimen_data(specimen))
+    assert not (tmp_path / "pruned_model").exists()
     assert not list(tmp_path.glob(".*.partial"))

@@ -48,7 +48,20 @@ def test_a_name_that_can_be_right_is_accepted(name):
     check_name(name)
 
 
-@pytest.mark.parametrize("name", ["", ":", "module:", ":function", "module", "package.module.function", "digits.py"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        ":",
+        "module:",
+        ":function",
+        "module",
+        "package.module.function",
+        "digits.py",
+        ".mine:create",
+        "..mine:create",
+    ],
+)
 def test_a_name_that_can_not_be_right_is_refused(name):
     with pytest.raises(PipelineError, match=r"one of digits, or package\.module:function"):
         check_name(name)

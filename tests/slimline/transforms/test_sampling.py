@@ -16,6 +16,7 @@ from tests.conftest import write_records
 RECORDS = [f"record {number}".encode() for number in range(90)]
 CONFIG = SamplingConfig(num_records=10, seed=3)
 SAMPLE = tuple(bottom_k(RECORDS, 10, 3))
+ERRORS = [ExamplesError(f"record {number} of a file is broken", "", "") for number in range(4)]
 PARTS = st.lists(
     st.builds(
         lambda records, scanned: Part(tuple(bottom_k(records, 5, 0)), scanned),
@@ -88,10 +89,12 @@ def test_parts_merge_alike_in_any_order_and_grouping(parts, data):
     assert whole.num_scanned == sum(part.num_scanned for part in parts)
 
 
-def test_no_error_is_lost_in_a_merge():
-    errors = [ExamplesError(str(number), "", "") for number in range(3)]
-    merged = MergeParts(5).merge_accumulators([Part(errors=tuple(errors[:1])), Part(), Part(errors=tuple(errors[1:]))])
-    assert merged.errors == tuple(errors)
+@given(st.permutations(ERRORS), st.integers(0, 4), st.integers(0, 4))
+def test_no_error_is_lost_in_a_merge_and_they_are_told_in_one_order(errors, start, end):
+    merge = MergeParts(5)
+    groups = [errors[: min(start, end)], errors[min(start, end) : max(start, end)], errors[max(start, end) :]]
+    parts = [merge.merge_accumulators(Part(errors=(error,)) for error in group) for group in groups]
+    assert merge.merge_accumulators(parts).errors == tuple(ERRORS)
 
 
 def test_records_and_manifest_are_written_in_order_of_rank(tmp_path):
