@@ -11,7 +11,8 @@ import tf_keras
 from benchmarks.data import Task, digits, train_float
 from slimline.core.clustering import ClusteringConfig, cluster
 from slimline.core.model_io import gzip_size
-from slimline.core.pruning import PruningConfig, prune
+from slimline.core.pruning import prune
+from slimline.core.pruning_config import PruningConfig
 from slimline.core.qat import QatConfig, train_quantization_aware
 from slimline.core.quantization import QuantizationConfig, convert_quantization_aware, quantize
 from slimline_pipelines.digits.trainer import build_model

@@ -12,7 +12,8 @@ import tf_keras
 
 from benchmarks.data import BATCH_SIZE, Task, digits, train_float
 from slimline.core.clustering import ClusteringConfig, cluster
-from slimline.core.pruning import PruningConfig, prune
+from slimline.core.pruning import prune
+from slimline.core.pruning_config import PruningConfig
 from slimline.core.qat import QatConfig, train_quantization_aware
 from slimline_pipelines.digits.trainer import build_model
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from slimline.core.clustering import ClusteringConfig, ClusteringRule
     from slimline.core.examples import ExamplesConfig
     from slimline.core.gates import GateConfig, Threshold
-    from slimline.core.pruning import PruningConfig, PruningRule
+    from slimline.core.pruning_config import PruningConfig, PruningRule
     from slimline.core.qat import QatConfig
     from slimline.core.quantization import QuantizationConfig
     from slimline.core.sampling import SamplingConfig
@@ -50,8 +50,8 @@ _HOMES = {
     "ExamplesConfig": "slimline.core.examples",
     "GateConfig": "slimline.core.gates",
     "Pruner": "slimline.pruner.component",
-    "PruningConfig": "slimline.core.pruning",
-    "PruningRule": "slimline.core.pruning",
+    "PruningConfig": "slimline.core.pruning_config",
+    "PruningRule": "slimline.core.pruning_config",
     "QatConfig": "slimline.core.qat",
     "QuantizationConfig": "slimline.core.quantization",
     "Quantizer": "slimline.quantizer.component",

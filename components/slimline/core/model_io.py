@@ -63,12 +63,12 @@ def export_for_conversion(model: TrainedModel, output_names: Sequence[str], fold
       The signature's name.
 
     Raises:
-      ModelError: An input or output has a name that TensorFlow can't export.
+      ModelError: An input has a name that TensorFlow can't export.
     """
-    keywords = [name for name in (*model.input_names, *output_names) if iskeyword(name)]
-    if keywords:
+    unfit = [name for name in model.input_names if iskeyword(name) or name == "self"]
+    if unfit:
         raise ModelError(
-            f"an input or output named {keywords[0]!r}, which is a word of Python",
+            f"an input named {unfit[0]!r}, which is a word of Python",
             "another name: TensorFlow hands inputs over as arguments",
             "rename the layer",
         )

@@ -70,7 +70,7 @@ def count_layer(layer: tf_keras.layers.Layer) -> tuple[KernelCount, ...]:
             values.size,
             int(values.size - np.count_nonzero(values)),
             np.unique(values).size,
-            _num_zeros_int8(_by_channel(layer, values)),
+            _num_zeros_int8(layer, values),
         )
         for name, values in kernels(layer)
     )
@@ -99,11 +99,9 @@ def non_finite_variables(model: tf_keras.Model) -> list[str]:
 def _by_channel(layer: tf_keras.layers.Layer, values: np.ndarray) -> np.ndarray:
     """Lays a kernel out with one column for each scale that TFLite gives it.
 
-    That is one per output channel, and one for all of an embedding; see
+    That is one per output channel; see
     https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/quantization_spec.
     """
-    if isinstance(layer, tf_keras.layers.Embedding):
-        return values.reshape(-1, 1)
     if isinstance(layer, _DEPTHWISE) and values.shape[-1] == layer.depth_multiplier:
         return values.reshape(-1, values.shape[-2] * values.shape[-1])
     if isinstance(layer, _TRANSPOSED):
@@ -111,8 +109,13 @@ def _by_channel(layer: tf_keras.layers.Layer, values: np.ndarray) -> np.ndarray:
     return values.reshape(-1, values.shape[-1])
 
 
-def _num_zeros_int8(by_channel: np.ndarray) -> int:
-    """Counts zeros after symmetric rounding to [-127, 127] with one scale per column."""
-    magnitudes = np.abs(by_channel)
-    scales = magnitudes.max(axis=0) / 127
-    return int(np.count_nonzero(np.round(magnitudes / np.where(scales > 0, scales, 1)) == 0))
+def _num_zeros_int8(layer: tf_keras.layers.Layer, values: np.ndarray) -> int:
+    """Counts zeros after rounding, symmetrically to [-127, 127] with one scale per channel.
+
+    An embedding is rounded like an activation: as a whole, to 256 steps from its smallest value to its largest.
+    """
+    by_channel = _by_channel(layer, values)
+    scales = np.abs(by_channel).max(axis=0) / 127
+    if isinstance(layer, _L.Embedding):
+        scales = np.float32((max(values.max(), 0) - min(values.min(), 0)) / 255)
+    return int(np.count_nonzero(np.round(np.abs(by_channel) / np.where(scales > 0, scales, 1)) == 0))

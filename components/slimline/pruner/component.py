@@ -8,7 +8,7 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec
 
 from slimline import shell
 from slimline.core.examples import ExamplesConfig
-from slimline.core.pruning import PruningConfig
+from slimline.core.pruning_config import PruningConfig
 from slimline.pruner.executor import PrunerExecutor
 
 VERSION = "2"

@@ -8,7 +8,8 @@ from tfx.dsl.components.base.base_executor import BaseExecutor
 
 from slimline import shell
 from slimline.core.examples import ExamplesConfig
-from slimline.core.pruning import PruningConfig, prune
+from slimline.core.pruning import prune
+from slimline.core.pruning_config import PruningConfig
 from slimline.core.stages import OptimizedModel
 from slimline.core.training import Watch
 from slimline.fine_tuning import run_stage

@@ -21,7 +21,8 @@ from slimline.core.gains import (
     save_history,
     summarize_file,
 )
-from slimline.core.pruning import PruningConfig, prune
+from slimline.core.pruning import prune
+from slimline.core.pruning_config import PruningConfig
 from slimline.core.qat import QatConfig, train_quantization_aware
 from slimline.core.quantization import QuantizationConfig, convert_quantization_aware, quantize
 from slimline.core.training import FineTuningConfig, fine_tune

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import tf_keras
 
-from slimline.core.pruning import PruningConfig, PruningRule, prune
+from slimline.core.pruning import prune
+from slimline.core.pruning_config import PruningConfig, PruningRule
 from slimline.core.weights import sparsity
 from slimline.errors import ConfigError
 from tests import zoo

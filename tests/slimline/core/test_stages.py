@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from slimline.core.pruning import PruningConfig, prune
+from slimline.core.pruning import prune
+from slimline.core.pruning_config import PruningConfig
 from slimline.errors import ModelError
 from tests import zoo
 from tests.zoo import NUM_EXAMPLES

@@ -4,7 +4,8 @@ import tensorflow as tf
 import tf_keras
 
 from slimline.core.clustering import ClusteringConfig, cluster
-from slimline.core.pruning import PruningConfig, prune
+from slimline.core.pruning import prune
+from slimline.core.pruning_config import PruningConfig
 from slimline.core.qat import QatConfig, train_quantization_aware
 from slimline.core.rebuild import rebuild
 from slimline.core.training import FineTuningConfig, Watch, fine_tune, num_steps
