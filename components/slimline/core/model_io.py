@@ -8,6 +8,7 @@ import gzip
 from collections.abc import Sequence
 from keyword import iskeyword
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 import tf_keras
@@ -16,10 +17,20 @@ from slimline import names
 from slimline.core.intake import TrainedModel
 from slimline.errors import ModelError
 
+_SIGNATURE = "serving_default"
+
 
 def save_keras_model(model: tf_keras.Model, folder: Path) -> None:
-    """Writes a model to `folder/Format-Serving` as a SavedModel that Keras can load again."""
-    model.save(folder / names.SERVING_FOLDER, save_format="tf")
+    """Writes a model to `folder/Format-Serving` as a SavedModel that Keras can load again.
+
+    Its one signature, `serving_default`, takes and gives tensors under the model's own names. Keras' traces of each
+    single layer are left out: they take most of the time, and are for models without a configuration.
+
+    Raises:
+      ModelError: An input has a name that TensorFlow can't export.
+    """
+    signatures = {_SIGNATURE: _serving_function(model, model.output_names, batch_size=None)}
+    model.save(folder / names.SERVING_FOLDER, save_format="tf", save_traces=False, signatures=signatures)
 
 
 def write_tflite(content: bytes, folder: Path) -> Path:
@@ -65,6 +76,17 @@ def export_for_conversion(model: TrainedModel, output_names: Sequence[str], fold
     Raises:
       ModelError: An input has a name that TensorFlow can't export.
     """
+    # TFLite has recurrent layers for a fixed batch only; other models keep theirs open.
+    function = _serving_function(model, output_names, batch_size=1 if _is_recurrent(model) else None)
+    module = tf.Module()
+    # The variables that are used, not the model: Keras would trace and write each layer, which takes many times longer.
+    module.captured = list(function.variables)
+    tf.saved_model.save(module, str(folder), signatures={_SIGNATURE: function})
+    return _SIGNATURE
+
+
+def _serving_function(model: TrainedModel, output_names: Sequence[str], batch_size: int | None) -> Any:
+    """Returns a model as a function from tensors by input name to tensors by output name."""
     unfit = [name for name in model.input_names if iskeyword(name) or name == "self"]
     if unfit:
         raise ModelError(
@@ -72,8 +94,6 @@ def export_for_conversion(model: TrainedModel, output_names: Sequence[str], fold
             "another name: TensorFlow hands inputs over as arguments",
             "rename the layer",
         )
-    # TFLite has recurrent layers for a fixed batch only; other models keep theirs open.
-    batch_size = 1 if _is_recurrent(model) else None
     specs = [
         tf.TensorSpec([tensor.shape[0] or batch_size, *tensor.shape[1:]], tensor.dtype, name=name)
         for name, tensor in zip(model.input_names, model.inputs, strict=True)
@@ -84,13 +104,7 @@ def export_for_conversion(model: TrainedModel, output_names: Sequence[str], fold
         outputs = model(inputs[0] if len(inputs) == 1 else inputs, training=False)
         return dict(zip(output_names, tf.nest.flatten(outputs), strict=True))
 
-    function = serve.get_concrete_function()
-    module = tf.Module()
-    # The variables that are used, not the model: Keras would trace and write each layer, which takes many times longer.
-    module.captured = list(function.variables)
-    signature = "serving_default"
-    tf.saved_model.save(module, str(folder), signatures={signature: function})
-    return signature
+    return serve.get_concrete_function()
 
 
 def _is_recurrent(model: TrainedModel) -> bool:
