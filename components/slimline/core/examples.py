@@ -102,7 +102,10 @@ def labelled_batches(
     dataset = open_records(records)
     if shuffle_seed is not None:
         dataset = dataset.shuffle(min(records.num_records, _SHUFFLE_BUFFER), seed=shuffle_seed)
-    return dataset.batch(batch_size).map(parse).prefetch(1)
+    batches = dataset.batch(batch_size).map(parse).prefetch(1)
+    if config.preprocessing_fn is not None:
+        _require_pair(batches.element_spec, f"preprocessing_fn={config.preprocessing_fn!r}", model)
+    return batches
 
 
 def representative_inputs(
@@ -166,7 +169,7 @@ def as_numpy(dataset: tf.data.Dataset, records: Records) -> Iterator[Any]:
 
 def _labelled_parser(schema: schema_pb2.Schema, model: TrainedModel, config: ExamplesConfig) -> _Parse:
     if config.preprocessing_fn is not None:
-        return _parser_with_preprocessing_fn(config.preprocessing_fn, schema, model)
+        return _parser_with_preprocessing_fn(config.preprocessing_fn, schema)
     labels = {
         output: find_feature(schema, name, "the label", "give label_key=... the name of a feature")
         for output, name in config.label_features.items()
@@ -195,12 +198,13 @@ def _require_outputs(labels: Mapping[str, Any], model: TrainedModel) -> None:
         )
 
 
-def _parser_with_preprocessing_fn(path: str, schema: schema_pb2.Schema, model: TrainedModel) -> _Parse:
+def _parser_with_preprocessing_fn(path: str, schema: schema_pb2.Schema) -> _Parse:
     function = load_function(path, "preprocessing_fn")
     spec = schema_spec(schema)
 
     def parse(serialized: tf.Tensor) -> tuple[dict[str, tf.Tensor], Any]:
-        return _require_pair(function(tf.io.parse_example(serialized, spec)), f"preprocessing_fn={path!r}", model)
+        pair: tuple[dict[str, tf.Tensor], Any] = function(tf.io.parse_example(serialized, spec))
+        return pair
 
     return parse
 
@@ -219,7 +223,7 @@ def _read_with_input_fn(
     return dataset
 
 
-def _require_pair(given: Any, source: str, model: TrainedModel) -> tuple[dict[str, Any], Any]:
+def _require_pair(given: Any, source: str, model: TrainedModel) -> None:
     is_pair = isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], Mapping)
     if not is_pair or set(given[0]) != set(model.input_names):
         found = f"inputs {', '.join(sorted(given[0]))}" if is_pair else f"{type(given).__name__}"
@@ -228,4 +232,3 @@ def _require_pair(given: Any, source: str, model: TrainedModel) -> tuple[dict[st
             f"a pair of (inputs by name, label), with the inputs {', '.join(model.input_names)}",
             "correct what the function returns",
         )
-    return given[0], given[1]

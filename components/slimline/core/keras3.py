@@ -264,7 +264,8 @@ def _compile_alike(model: Any, translated: tf_keras.Model) -> None:
     optimizer_class = getattr(tf_keras.optimizers, type(model.optimizer).__name__, None)
     try:
         loss = _translate_loss(config.get("loss"))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, KeyError):
+        # A loss of the user's own: the configuration has to name one.
         return
     if loss is None or optimizer_class is None:
         return
@@ -276,4 +277,6 @@ def _translate_loss(loss: Any) -> Any:
         return {key: _translate_loss(value) for key, value in loss.items()}
     if isinstance(loss, list | tuple):
         return [_translate_loss(value) for value in loss]
+    if isinstance(loss, dict) and loss["class_name"] == "function":
+        loss = loss["config"]
     return None if loss is None else tf_keras.losses.get(_plain(loss))

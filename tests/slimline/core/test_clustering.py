@@ -134,6 +134,14 @@ def test_both_kernels_of_a_recurrent_layer_are_clustered():
     assert list(num_distinct(clustered(zoo.lstm(), num_clusters=5)).values()) == [5, 5, 5]
 
 
+def test_a_separable_layer_has_as_many_clusters_as_its_pointwise_kernel_can_hold():
+    specimen = zoo.separable()
+    specimen.model.get_layer("separable_1").depthwise_kernel.assign(np.ones((3, 3, 3, 1)))
+    result = clustered(specimen, num_clusters=12)
+    assert [count.num_distinct for count in result.kernels if "depthwise" not in count.kernel] == [12, 12, 12]
+    assert result.left == {}
+
+
 def test_the_given_model_is_not_changed(cnn, before, clustered_cnn):
     weights, config, optimizer = before
     assert all(np.array_equal(old, new) for old, new in zip(weights, cnn.model.get_weights(), strict=True))

@@ -34,7 +34,8 @@ from tests.zoo import NUM_EXAMPLES, Specimen
 OPTIONS = {"batch_size": 16, "epochs": 2, "learning_rate": 1e-2}
 COUNTS = st.integers(0, 2**40)
 KERNELS = st.builds(KernelCount, st.text(), st.text(), COUNTS, COUNTS, COUNTS, COUNTS)
-STAGES = st.builds(Stage, st.text(), st.lists(KERNELS, max_size=3).map(tuple))
+LEFT = st.dictionaries(st.text(), st.text(), max_size=2)
+STAGES = st.builds(Stage, st.text(), st.lists(KERNELS, max_size=3).map(tuple), LEFT)
 
 
 def count(num_zeros=0, num_distinct=1000, num_weights=1000, layer="dense", name="kernel"):

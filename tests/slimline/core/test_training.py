@@ -32,6 +32,12 @@ def loop(model, dataset, epochs, callbacks):
             told.on_train_batch_end(step, logs)
         told.on_epoch_end(epoch, logs)
     told.on_train_end()
+
+def drop(model, dataset, epochs, callbacks):
+    model.fit(dataset, epochs=epochs, verbose=0)
+
+def nothing(model, dataset, epochs, callbacks):
+    pass
 """
 
 
@@ -97,6 +103,14 @@ def test_pruning_reaches_its_target_in_the_users_own_training(train_fn, function
     result = prune(specimen.model, specimen.dataset(), NUM_EXAMPLES, config, watch=Watch(None, lines.append))
     assert [count.num_zeros for count in result.kernels] == [192, 192]
     assert [line.split(",")[0] for line in lines] == ["epoch 1/2", "epoch 2/2"]
+
+
+@pytest.mark.parametrize("function", ["drop", "nothing"])
+def test_a_training_that_drops_the_callbacks_gives_no_model(train_fn, function):
+    specimen = zoo.autoencoder()
+    config = PruningConfig(batch_size=16, epochs=1, train_fn=f"own_training.{function}")
+    with pytest.raises(ModelError, match=r"callbacks handed on|hand on the callbacks"):
+        prune(specimen.model, specimen.dataset(), NUM_EXAMPLES, config)
 
 
 def test_the_users_own_training_is_stopped_too_when_it_diverges(train_fn):
