@@ -1,3 +1,5 @@
+import importlib
+
 import keras
 import numpy as np
 import pytest
@@ -96,10 +98,9 @@ def test_signatures_that_parse_examples_are_passed_over(tmp_path):
 def test_layers_of_ones_own_need_their_module(tmp_path, monkeypatch):
     (tmp_path / "own_layers.py").write_text(OWN)
     monkeypatch.syspath_prepend(tmp_path)
-    from own_layers import Doubled
-
+    doubled = importlib.import_module("own_layers").Doubled(name="doubled")
     given = tf_keras.layers.Input((4,), name="given")
-    tf_keras.Model(given, Doubled(name="doubled")(given)).save(serving(tmp_path) / "model.keras")
+    tf_keras.Model(given, doubled(given)).save(serving(tmp_path) / "model.keras")
     assert load_keras_model(tmp_path, "own_layers").layers[1].name == "doubled"
     with pytest.raises(ModelError, match="could not be loaded"):
         load_keras_model(tmp_path)

@@ -10,7 +10,7 @@ from tests import zoo
 L = keras.layers
 
 
-class Custom(L.Layer):
+class Custom(keras.layers.Layer):
     def call(self, values):
         return values * 2
 

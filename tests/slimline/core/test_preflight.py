@@ -12,7 +12,7 @@ from tests import zoo
 L = tf_keras.layers
 
 
-class WithoutConfig(L.Layer):
+class WithoutConfig(tf_keras.layers.Layer):
     def __init__(self, function, **kwargs):
         super().__init__(**kwargs)
         self.function = function
