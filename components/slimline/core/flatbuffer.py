@@ -22,6 +22,8 @@ _NUMPY_TYPES = {
 _FLOAT_TYPES = (schema.TensorType.FLOAT32, schema.TensorType.FLOAT16)
 _TYPE_NAMES = {value: name.lower() for name, value in vars(schema.TensorType).items() if not name.startswith("_")}
 _OP_NAMES = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
+# The operations that have kernels, and those that look embeddings up. Others have constants that are no weights.
+_KERNEL_OPS = re.compile("CONV_|_CONV|FULLY_CONNECTED|BATCH_MATMUL|LSTM|RNN|SVDF|GATHER$|EMBEDDING_LOOKUP")
 # The output channels of their kernels are the last dimension, those of all others the first.
 _CHANNEL_LAST_OPS = ("DEPTHWISE_CONV_2D",)
 
@@ -41,6 +43,7 @@ class WeightTensor:
       num_distinct: Different values.
       max_distinct_per_channel: Different values in the output channel that has most of them: int8 kernels have a scale
         per channel, so that a clustered kernel shows its clusters only there.
+      num_scales: Of its quantization; 0 for floats.
     """
 
     name: str
@@ -52,6 +55,7 @@ class WeightTensor:
     num_zeros: int
     num_distinct: int
     max_distinct_per_channel: int
+    num_scales: int = 0
 
     def belongs_to(self, layer: str) -> bool:
         """Returns whether the tensor was made from a Keras layer, as far as its name tells.
@@ -59,7 +63,7 @@ class WeightTensor:
         The converter names a tensor after the operations that it came from, such as `model/dense/MatMul`. TFMOT puts a
         prefix before the names of layers that it trained to be quantized.
         """
-        return re.search(rf"(^|[/;])(quant_(qat_)?)?{re.escape(layer)}([/;]|$)", self.name) is not None
+        return re.search(rf"(^|[/;])(quant_)?(qat_)?{re.escape(layer)}([/;]|$)", self.name) is not None
 
 
 def weight_tensors(content: bytes) -> tuple[WeightTensor, ...]:
@@ -74,7 +78,7 @@ def weight_tensors(content: bytes) -> tuple[WeightTensor, ...]:
         stored = _stored(model, graph)
         for operator in graph.operators:
             op = _op_name(model.operatorCodes[operator.opcodeIndex])
-            if op in ("DEQUANTIZE", "RESHAPE"):
+            if _KERNEL_OPS.search(op) is None:
                 continue
             output = _text(graph.tensors[operator.outputs[0]].name)
             for index in operator.inputs:
@@ -128,6 +132,7 @@ def _describe(tensor: Any, values: np.ndarray, output: str, op: str) -> WeightTe
         int(np.count_nonzero(values == zero_point)),
         np.unique(values).size,
         max(np.unique(row).size for row in by_channel),
+        0 if tensor.quantization is None or tensor.quantization.scale is None else len(tensor.quantization.scale),
     )
 
 

@@ -21,9 +21,10 @@ ORIGINAL = "original"
 
 # A kernel counts as pruned from this share of zeros on: trained weights are hardly ever exactly zero.
 _MIN_SPARSITY = 0.1
-# It counts as clustered when it has no more different values than this, and each of them several times on average.
+# It counts as clustered when it has no more different values than this, and those that are not zero repeat: trained
+# weights hardly ever do.
 _MAX_CLUSTERS = 256
-_MIN_REPEATS = 4
+_MIN_REPEATS = 2
 # Zeros may differ a little: a layer's last weights can cross zero when scales are rounded.
 _KEPT_SHARE = 0.99
 
@@ -52,7 +53,9 @@ def is_pruned(count: KernelCount) -> bool:
 
 def is_clustered(count: KernelCount) -> bool:
     """Returns whether a kernel has so few different values that somebody must have clustered it."""
-    return count.num_distinct <= min(_MAX_CLUSTERS, count.num_weights / _MIN_REPEATS)
+    num_values = count.num_distinct - (count.num_zeros > 0)
+    num_weights = count.num_weights - count.num_zeros
+    return count.num_distinct <= _MAX_CLUSTERS and num_values <= num_weights / _MIN_REPEATS
 
 
 def collaboration_of(count: KernelCount) -> Collaboration:
@@ -170,10 +173,13 @@ def lost_in_file(before: Stage, tensors: Sequence[WeightTensor], scheme: str) ->
                 f"{old.kernel} had {_percent(old.num_zeros, old.num_weights)} zeros after {before.name}, "
                 f"and has {_percent(tensor.num_zeros, tensor.num_weights)} in the {scheme} file"
             )
-        if is_clustered(old) and tensor.max_distinct_per_channel > old.num_distinct:
+        # TFMOT keeps the clusters of convolutions channel by channel.
+        per_channel = tensor.num_scales > 1 or tensor.op == "CONV_2D"
+        num_distinct = tensor.max_distinct_per_channel if per_channel else tensor.num_distinct
+        if is_clustered(old) and num_distinct > old.num_distinct:
             lost.append(
                 f"{old.kernel} had {old.num_distinct} different weights after {before.name}, "
-                f"and has {tensor.max_distinct_per_channel} in one channel of the {scheme} file"
+                f"and has {num_distinct} in {'one channel of ' if per_channel else ''}the {scheme} file"
             )
     return tuple(lost)
 
@@ -206,8 +212,15 @@ def _find(kernel: KernelCount, kernels: Sequence[KernelCount], tensors: Sequence
     named = [tensor for tensor in of_size if tensor.belongs_to(kernel.layer)]
     if len(named) == 1:
         return named[0]
-    is_unique = sum(other.num_weights == kernel.num_weights for other in kernels) == 1
-    return of_size[0] if is_unique and len(of_size) == 1 else None
+    # TFMOT gives the parts of a separable layer names of its own: they still come in the order of the layers.
+    nameless = [tensor for tensor in of_size if not any(tensor.belongs_to(other.layer) for other in kernels)]
+    without = [
+        other
+        for other in kernels
+        if other.num_weights == kernel.num_weights and sum(tensor.belongs_to(other.layer) for tensor in of_size) != 1
+    ]
+    places = [place for place, other in enumerate(without) if other is kernel]
+    return nameless[places[0]] if places and len(nameless) == len(without) else None
 
 
 def _describe(stage: Stage) -> dict[str, Any]:

@@ -51,11 +51,10 @@ def structure_obstacle(layer: tf_keras.layers.Layer, config: PruningConfig) -> s
     """Returns why a layer's kernels can't have zeros in the structure asked for, or nothing when they can."""
     shapes = [values.shape for _, values in optimized_kernels(layer)]
     if config.block_size is not None:
-        sides = [[size for size in shape if size > 1] for shape in shapes]
-        if any(len(side) > 2 for side in sides):
+        if any(len(shape) != 2 for shape in shapes):
             return f"blocks are for matrices, and its kernel has the shape {shapes[0]}"
         # TFMOT drops a direction in which there is a single block, and then fails.
-        if any(len(side) < 2 or side[0] <= config.block_size[0] or side[1] <= config.block_size[1] for side in sides):
+        if any(shape[0] <= config.block_size[0] or shape[1] <= config.block_size[1] for shape in shapes):
             return f"it takes two blocks in each direction, and its kernel has the shape {shapes[0]}"
     if config.structure == "m_by_n" and any(len(shape) not in (2, 4) for shape in shapes):
         return f"m_by_n is for kernels of 2 or 4 dimensions, and its kernel has the shape {shapes[0]}"

@@ -5,7 +5,7 @@ Inference" (2018), done by TFMOT; so are its variants that keep zeros (PQAT), cl
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -139,8 +139,21 @@ def _without_skipped(planned: Plan, config: QatConfig) -> Plan:
                 f"correct or remove it.{near_miss(pattern, own_names)}",
             )
     skipped = [name for name in own_names if any(fnmatchcase(name, pattern) for pattern in config.skip_layers)]
-    covered = tuple(name for own_name, name in own_names.items() if own_name not in skipped)
-    return replace(planned, covered=covered, left={**planned.left, **dict.fromkeys(skipped, "skip_layers names it")})
+    covered = [name for own_name, name in own_names.items() if own_name not in skipped]
+    # A normalization is folded into the layer before it.
+    unfolded = [name for name in covered if _is_alone(planned.model.get_layer(name), covered)]
+    left = {
+        **planned.left,
+        **dict.fromkeys(skipped, "skip_layers names it"),
+        **{name.removeprefix(planned.prefix): "the layer that it follows stays in float" for name in unfolded},
+    }
+    return replace(planned, covered=tuple(name for name in covered if name not in unfolded), left=left)
+
+
+def _is_alone(layer: tf_keras.layers.Layer, covered: Sequence[str]) -> bool:
+    if not isinstance(layer, tf_keras.layers.BatchNormalization):
+        return False
+    return layer._inbound_nodes[0].inbound_layers.name not in covered
 
 
 def _collaboration(layer: tf_keras.layers.Layer, config: QatConfig) -> Collaboration:

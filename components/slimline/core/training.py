@@ -130,7 +130,8 @@ def compile_like(model: tf_keras.Model, original: tf_keras.Model, config: FineTu
     model.compile(
         optimizer=_optimizer(original, config),
         loss=_in_order(_checked_loss(loss, by_output), by_output),
-        metrics=list(config.metrics) or _in_order(_fresh_metrics(arguments.get("metrics")), by_output),
+        metrics=list(config.metrics) or _in_order(_fresh_metrics(arguments.get("metrics"), by_output), by_output),
+        weighted_metrics=_in_order(_fresh_metrics(arguments.get("weighted_metrics"), by_output), by_output),
         loss_weights=_in_order(weights, by_output),
     )
 
@@ -145,8 +146,14 @@ def _optimizer(original: tf_keras.Model, config: FineTuningConfig) -> tf_keras.o
             raise ConfigError(f"optimizer={name!r}", "the name of a Keras optimizer", "write adam, sgd, …") from None
         optimizer.learning_rate = config.learning_rate
         return optimizer
+    # Half precision wraps the optimizer; the copy that is trained is in float32.
+    compiled = getattr(compiled, "inner_optimizer", compiled)
+    options = {**compiled.get_config(), "learning_rate": config.learning_rate}
+    if "use_ema" in options:
+        # Averages would overwrite the weights after the last step, zeros and clusters too.
+        options["use_ema"] = False
     # A schedule of the original training has run out: the rate is that of the configuration.
-    return type(compiled).from_config({**compiled.get_config(), "learning_rate": config.learning_rate})
+    return type(compiled).from_config(options)
 
 
 def _checked_loss(loss: Any, output_names: Sequence[str]) -> Any:
@@ -170,13 +177,18 @@ def _checked_loss(loss: Any, output_names: Sequence[str]) -> Any:
         ) from None
 
 
-def _fresh_metrics(metrics: Any) -> Any:
+def _fresh_metrics(metrics: Any, output_names: Sequence[str]) -> Any:
     """Returns metrics without the state of the training that they come from."""
     if isinstance(metrics, Mapping):
-        return {name: _fresh_metrics(value) for name, value in metrics.items()}
+        return {name: _fresh_metrics(value, output_names) for name, value in metrics.items()}
     if isinstance(metrics, list | tuple):
-        return [_fresh_metrics(value) for value in metrics]
-    return type(metrics).from_config(metrics.get_config()) if isinstance(metrics, tf_keras.metrics.Metric) else metrics
+        return [_fresh_metrics(value, output_names) for value in metrics]
+    if not isinstance(metrics, tf_keras.metrics.Metric):
+        return metrics
+    # Of several outputs Keras puts the output's name before that of the metric, anew each time it is compiled.
+    outputs = output_names if len(output_names) > 1 else ()
+    prefix = next((f"{name}_" for name in outputs if metrics.name.startswith(f"{name}_")), "")
+    return type(metrics).from_config({**metrics.get_config(), "name": metrics.name.removeprefix(prefix)})
 
 
 def _in_order(values: Any, output_names: Sequence[str]) -> Any:

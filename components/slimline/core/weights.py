@@ -112,7 +112,8 @@ def _by_channel(layer: tf_keras.layers.Layer, values: np.ndarray) -> np.ndarray:
 def _num_zeros_int8(layer: tf_keras.layers.Layer, values: np.ndarray) -> int:
     """Counts zeros after rounding, symmetrically to [-127, 127] with one scale per channel.
 
-    An embedding is rounded like an activation: as a whole, to 256 steps from its smallest value to its largest.
+    An embedding is rounded like an activation: as a whole, to 256 steps from its smallest value to its largest. That is
+    an estimate, since the file's range is that of the rows which calibration sees.
     """
     by_channel = _by_channel(layer, values)
     scales = np.abs(by_channel).max(axis=0) / 127
