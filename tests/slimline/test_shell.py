@@ -1,3 +1,5 @@
+import resource
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -6,7 +8,7 @@ from hypothesis import strategies as st
 from tfx.types import standard_artifacts
 
 from slimline import SamplingConfig, shell
-from slimline.errors import ConfigError, ExamplesError
+from slimline.errors import ConfigError, ExamplesError, PipelineError
 from tests.artifacts import examples_artifact
 from tests.conftest import write_records
 
@@ -186,3 +188,26 @@ def test_a_marker_is_written_into_a_folder_that_may_not_be_there(uri):
     shell.write_marker(f"{uri}/", "BLESSED", "why")
     assert files_below(uri) == ["BLESSED"]
     assert tf.io.gfile.GFile(f"{uri}/BLESSED").read() == "why"
+
+
+@pytest.fixture
+def _full_disk():
+    """No file may grow over 100 bytes, which fails as a full disk does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.usefixtures("_full_disk")
+@pytest.mark.parametrize("by_tensorflow", [False, True])
+def test_a_full_disk_is_told_and_leaves_nothing(by_tensorflow, tmp_path):
+    def write(path):
+        if by_tensorflow:
+            tf.io.write_file(str(path), "x" * 1000)
+        else:
+            path.write_bytes(b"x" * 1000)
+
+    with pytest.raises(PipelineError, match="no space"), shell.staged_output(str(tmp_path / "out")) as folder:
+        write(folder / "model")
+    assert not list(tmp_path.iterdir())
