@@ -5,8 +5,8 @@ The map, from the inside out. Each room may use the ones before it, never the on
     errors, names     a user's mistakes; the names of what is recorded in ML Metadata
     core              pruning, clustering, quantization, sampling, evaluation, gates: Keras, LiteRT and NumPy, no TFX
     transforms        the same at scale: Beam transforms over core
-    artifacts, shell, fine_tuning
-                      from TFX's artifacts and parameters to core, and back
+    artifacts, shell, fine_tuning, progress
+                      from TFX's artifacts and parameters to core, and back; how far a component is
     pruner, clusterer, calibration_sampler, quantizer, edge_validator
                       one folder per component: `component.py` is its face, `executor.py` its work
     kubeflow          compiles a pipeline for Kubeflow Pipelines
