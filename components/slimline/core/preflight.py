@@ -5,6 +5,7 @@ The components use the same function, so that `slimline inspect` and a pipeline 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import tf_keras
 
@@ -84,7 +85,10 @@ def decide(model: tf_keras.Model, technique: Technique) -> Plan:
     prefix = _QAT_PREFIX if technique is Technique.QAT else ""
     copy = rebuild(model, prefix=prefix)
     # Decided for all layers before any is wrapped: wrapping adds connections to them.
-    reasons = {layer.name: _OBSTACLES[technique](layer) for layer in copy.layers if _concerns(layer, technique)}
+    obstacle = _OBSTACLES[technique]
+    if technique is Technique.QAT:
+        obstacle = partial(qat_obstacle, outputs=copy.output_names)
+    reasons = {layer.name: obstacle(layer) for layer in copy.layers if _concerns(layer, technique)}
     left = {name.removeprefix(prefix): reason for name, reason in reasons.items() if reason is not None}
     return Plan(copy, prefix, tuple(name for name, reason in reasons.items() if reason is None), left)
 

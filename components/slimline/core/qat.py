@@ -30,6 +30,7 @@ from tensorflow_model_optimization.python.core.quantization.keras.default_8bit.d
 from slimline.core.gains import Collaboration, collaboration_of, freeze_gains
 from slimline.core.preflight import Plan, plan
 from slimline.core.stages import Technique
+from slimline.core.support import activation_obstacle
 from slimline.core.training import FineTuningConfig, Watch, fine_tune, num_steps
 from slimline.core.weights import count_layer
 from slimline.errors import ConfigError, near_miss
@@ -187,6 +188,10 @@ class _PreservingRegistry(Default8BitQuantizeRegistry):
     def __init__(self, config: QatConfig) -> None:
         super().__init__()
         self._config = config
+
+    def supports(self, layer: tf_keras.layers.Layer) -> bool:
+        # TFMOT asks this of layers that are left, to quantize their outputs, and breaks off at an unknown activation.
+        return super().supports(layer) and activation_obstacle(layer) is None
 
     def get_quantize_config(self, layer: tf_keras.layers.Layer) -> Any:
         kind = _collaboration(layer, self._config)

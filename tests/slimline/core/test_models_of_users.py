@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tf_keras
 
 from slimline.core.flatbuffer import WeightTensor, weight_tensors
@@ -122,3 +123,39 @@ def test_weighted_metrics_are_kept():
     copy = rebuild(specimen.model)
     compile_like(copy, specimen.model, FineTuningConfig())
     assert "mae" in copy.evaluate(dict(specimen.inputs), specimen.labels, verbose=0, return_dict=True)
+
+
+def chain(*layers, size=(8, 8, 2)):
+    given = hidden = L.Input(size, name="given")
+    for layer in layers:
+        hidden = layer(hidden)
+    return tf_keras.Model(given, L.Dense(2, name="last")(L.Flatten(name="flatten")(hidden)))
+
+
+def also_an_output():
+    given = L.Input((8, 8, 2), name="given")
+    hidden = L.Conv2D(4, 3, name="conv")(given)
+    normalized = L.BatchNormalization(name="norm")(hidden)
+    return tf_keras.Model(given, [L.Dense(2, name="last")(L.Flatten(name="flatten")(normalized)), hidden])
+
+
+@pytest.mark.parametrize(
+    ("build", "left"),
+    [
+        (lambda: chain(L.Conv2D(4, 3, activation="relu", name="conv"), L.BatchNormalization(name="norm")), {"norm"}),
+        (lambda: chain(L.SeparableConv1D(4, 3, name="conv"), size=(8, 2)), {"conv"}),
+        (lambda: chain(L.Dense(4, activation="selu", name="dense"), size=(4,)), {"dense"}),
+        (lambda: chain(L.Dense(4, activation=L.LeakyReLU(), name="dense"), size=(4,)), {"dense"}),
+        (also_an_output, {"norm"}),
+    ],
+)
+def test_what_tfmot_would_break_off_at_is_left_in_float(build, left):
+    model = build()
+    model.compile("adam", "mse")
+    random = np.random.default_rng(0)
+    images = random.random((zoo.NUM_EXAMPLES, *model.input_shape[1:])).astype(np.float32)
+    labels = dict(zip(model.output_names, tf.nest.flatten(model(images)), strict=True))
+    specimen = zoo.Specimen(model, {"given": images}, labels)
+    trained, content = trained_file(specimen, QatConfig(epochs=1, batch_size=16))
+    assert set(trained.left) == left
+    assert content[4:8] == b"TFL3"
