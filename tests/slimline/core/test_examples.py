@@ -29,6 +29,12 @@ def read(files, schema, batch_size):
 def wrong_inputs(features):
     return {"picture": features["image"]}, features["digit"]
 
+def weighted(features):
+    return {"image": features["image"]}, features["digit"], features["digit"]
+
+def unnamed(files, schema, batch_size):
+    return tf.data.Dataset.from_tensors((tf.zeros((1, 8, 8, 1)), tf.zeros(1)))
+
 def no_pair(features):
     return features["image"]
 
@@ -139,6 +145,66 @@ def test_a_missing_label_and_a_number_that_is_none_are_found_before_any_training
             check_batches(labelled_batches(records, schema, trained, data, batch_size=1), records)
 
 
+def test_the_last_batch_may_be_smaller_and_all_examples_are_counted(images, schema, trained):
+    batches = labelled_batches(images, schema, trained, ExamplesConfig(label_key="digit"), batch_size=16)
+    assert [len(label) for _, label in batches.as_numpy_iterator()] == [16, 16, 16, 2]
+    assert check_batches(batches, images) == 50
+
+
+def test_a_number_that_is_none_is_found_in_its_batch(tmp_path, tabular):
+    rows = [floats(age=[n], income=[0, 0, 0], price=[np.inf if n == 5 else 1], interests=[0, 0]) for n in range(7)]
+    records = check_records((str(write_records(tmp_path / "table", rows)),))
+    data = ExamplesConfig(label_key={"price": "price", "likes": "interests"}, input_features={"years": "age"})
+    with pytest.raises(ExamplesError, match="in the label, in example 4 or one of the 2 from it on"):
+        check_batches(labelled_batches(records, parse(TABLE), tabular, data, batch_size=2), records)
+
+
+@pytest.mark.parametrize("values", [[1.0, 2.0], [], [1.0] * 4])
+def test_a_record_of_another_size_than_the_schema_says_is_refused(values, tmp_path, tabular):
+    good = floats(age=[1], income=[1, 2, 3], price=[1], interests=[0, 0])
+    odd = floats(age=[1], income=values, price=[1], interests=[0, 0])
+    records = check_records((str(write_records(tmp_path / "table", [good, odd])),))
+    data = ExamplesConfig(label_key={"price": "price", "likes": "interests"}, input_features={"years": "age"})
+    with pytest.raises(ExamplesError, match="can't be parsed"):
+        check_batches(labelled_batches(records, parse(TABLE), tabular, data, batch_size=2), records)
+    with pytest.raises(ExamplesError, match="can't be parsed"):
+        list(representative_inputs(records, parse(TABLE), tabular, data))
+
+
+def test_several_inputs_are_their_own_labels_by_name(table, tabular):
+    data = ExamplesConfig(label_is_input=True, input_features={"years": "age"})
+    inputs, label = first(labelled_batches(table, parse(TABLE), tabular, data, batch_size=4))
+    for name in ("years", "income"):
+        np.testing.assert_array_equal(inputs[name], label[name])
+
+
+def test_representative_inputs_need_no_label_and_come_one_by_one(tmp_path, tabular):
+    rows = [floats(age=[n], income=[n, 0, 1]) for n in range(3)]
+    records = check_records((str(write_records(tmp_path / "unlabelled", rows)),))
+    unlabelled = parse("\n".join(TABLE.strip().splitlines()[:2]))
+    data = ExamplesConfig(label_key={"price": "price", "likes": "interests"}, input_features={"years": "age"})
+    given = list(representative_inputs(records, unlabelled, tabular, data))
+    assert [inputs["years"].tolist() for inputs in given] == [[[0]], [[1]], [[2]]]
+    assert given[0]["income"].shape == (1, 3)
+
+
+# As Transform writes it: a shape for every dense feature, and none for one of variable length.
+TRANSFORMED = """
+feature { name: "age" type: FLOAT presence { min_fraction: 1.0 min_count: 1 } shape { } }
+feature { name: "income" type: FLOAT presence { min_fraction: 1.0 } shape { dim { size: 3 } } }
+feature { name: "interests" type: INT int_domain { is_categorical: true } shape { dim { size: 2 } } }
+feature { name: "price" type: FLOAT shape { } }
+feature { name: "words" type: BYTES }
+"""
+
+
+def test_transformed_examples_are_read_by_the_schema_that_transform_writes(table, tabular):
+    data = ExamplesConfig(label_key={"price": "price", "likes": "interests"}, input_features={"years": "age"})
+    inputs, labels = first(labelled_batches(table, parse(TRANSFORMED), tabular, data, batch_size=4))
+    assert (inputs["years"].shape, inputs["income"].shape) == ((4, 1), (4, 3))
+    assert (labels["price"].tolist(), labels["likes"].tolist()) == ([0, 2, 4, 6], [[0, 0], [0, 1], [0, 0], [0, 1]])
+
+
 def test_the_same_seed_shuffles_alike_and_each_pass_anew(images, schema, trained):
     def labels(seed):
         data = ExamplesConfig(label_key="digit")
@@ -170,7 +236,10 @@ def test_a_function_of_ones_own_replaces_the_matching(option, number, images, sc
     [
         ({"preprocessing_fn": "own_reading.wrong_inputs"}, "inputs picture"),
         ({"preprocessing_fn": "own_reading.no_pair"}, "a pair of"),
+        ({"preprocessing_fn": "own_reading.weighted"}, "a pair of"),
         ({"input_fn": "own_reading.no_dataset"}, "returned list"),
+        ({"input_fn": "own_reading.unnamed"}, "with the inputs image"),
+        ({"preprocessing_fn": "other_reading.prepare"}, "no module 'other_reading'"),
         ({"input_fn": "own_reading.reed"}, "Did you mean 'read'"),
     ],
 )

@@ -4,7 +4,7 @@ import tensorflow as tf
 import tf_keras
 
 from slimline.core.inspection import inspect_model
-from slimline.core.preflight import plan
+from slimline.core.preflight import find_blockers, plan
 from slimline.core.stages import Technique
 from slimline.errors import ModelError
 from tests import zoo
@@ -57,6 +57,31 @@ def test_everything_that_rules_a_model_out_is_told_at_once():
             plan(model, technique)
         for part in ("free is a Lambda", "own is a WithoutConfig without get_config", "broken/kernel"):
             assert part in refused.value.found
+
+
+def test_what_rules_a_model_out_is_found_in_nested_models_and_in_saved_functions_too():
+    inner = tf_keras.Sequential([L.Input((4,)), L.Lambda(lambda values: values, name="free")], name="inner")
+    given = L.Input((4,), name="given")
+    for model, reason in (
+        (tf_keras.Model(given, inner(given)), "free is a Lambda"),
+        (zoo.subclassed().model, "called"),
+    ):
+        (blocker,) = find_blockers(model)
+        assert reason in blocker
+
+
+@pytest.mark.parametrize("technique", Technique)
+def test_a_plan_names_layers_of_its_copy_and_leaves_the_model_alone(technique):
+    model = zoo.ds_cnn().model
+    before = model.get_weights()
+    planned = plan(model, technique)
+    names = {layer.name for layer in planned.model.layers}
+    assert set(planned.covered) | {planned.prefix + name for name in planned.left} <= names
+    assert not {name.removeprefix(planned.prefix) for name in planned.covered} & set(planned.left)
+    assert planned.model is not model
+    planned.model.set_weights([np.zeros_like(values) for values in before])
+    for one, other in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(other, one)
 
 
 def test_a_model_without_a_kernel_is_refused():

@@ -19,6 +19,8 @@ LAYERS = [
         (LayerRule(types=("Dense",)), ["dense"]),
         (LayerRule(layers="conv_?", types=("Dense",)), []),
         (LayerRule(layers="CONV_1"), []),
+        (LayerRule(layers="conv_[13]"), ["conv_1"]),
+        (LayerRule(layers="*_?", types=("Dense", "Conv2D")), ["conv_1", "conv_2"]),
     ],
 )
 def test_a_rule_is_for_layers_of_its_pattern_and_types(rule, names):
@@ -34,3 +36,12 @@ def test_a_rule_without_effect_is_refused_with_the_near_miss():
     require_matches([LayerRule(layers="dense")], LAYERS)
     with pytest.raises(ConfigError, match="Did you mean 'dense'"):
         require_matches([LayerRule(layers="dens")], LAYERS)
+    with pytest.raises(ConfigError) as refused:
+        require_matches([LayerRule(), LayerRule(layers="conv_*", types=("Dense",))], LAYERS)
+    assert "layers='conv_*', types=['Dense']" in refused.value.found
+    assert "conv_2 (Conv2D)" in refused.value.expected
+
+
+def test_a_rule_without_a_pattern_is_refused():
+    with pytest.raises(ConfigError, match=r"LayerRule\.layers = ''"):
+        LayerRule(layers="")

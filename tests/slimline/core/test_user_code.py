@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 
 from slimline.core.user_code import load_custom_objects, load_function
@@ -33,3 +35,27 @@ def test_what_is_not_there_is_refused(path, hint):
 def test_only_what_a_module_defines_itself_is_taken_for_custom():
     assert set(load_custom_objects("users_module")) == {"train"}
     assert load_custom_objects(None) == {}
+
+
+def test_a_module_that_the_users_module_lacks_is_named(tmp_path):
+    (tmp_path / "users_broken.py").write_text("import not_installed_anywhere\n")
+    with pytest.raises(ConfigError, match="no module 'not_installed_anywhere'"):
+        load_function("users_broken.train", "train_fn")
+    with pytest.raises(ConfigError, match="custom_objects='users_broken'"):
+        load_custom_objects("users_broken")
+
+
+def test_a_module_in_the_folder_of_the_call_is_found(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "users_local.py").write_text("def read():\n    return 3\n")
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    assert load_function("users_local.read", "input_fn")() == 3
+
+
+def test_layers_are_custom_objects_and_what_was_imported_is_not(tmp_path):
+    (tmp_path / "users_layers.py").write_text(
+        "from tf_keras.layers import Dense\n\nclass Own(Dense):\n    pass\n\nclass OwnModel(Own):\n    pass\n\n"
+        "def activate(x):\n    return x\n\nRATE = 0.1\n"
+    )
+    assert set(load_custom_objects("users_layers")) == {"Own", "OwnModel", "activate"}
