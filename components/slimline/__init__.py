@@ -26,13 +26,15 @@ if TYPE_CHECKING:
     from slimline.artifacts import CalibrationDataset, EdgeEvaluation
     from slimline.calibration_sampler.component import CalibrationSampler
     from slimline.clusterer.component import Clusterer
+    from slimline.core.advisor import Wishes
     from slimline.core.clustering import ClusteringConfig, ClusteringRule
     from slimline.core.examples import ExamplesConfig
     from slimline.core.gates import GateConfig, Threshold
     from slimline.core.pruning_config import PruningConfig, PruningRule
     from slimline.core.qat import QatConfig
-    from slimline.core.quantization import QuantizationConfig
-    from slimline.core.sampling import SamplingConfig
+    from slimline.core.quantization_config import QuantizationConfig
+    from slimline.core.sampling import SamplingConfig, Strata
+    from slimline.core.selective import SelectiveConfig
     from slimline.edge_validator.component import EdgeValidator
     from slimline.pruner.component import Pruner
     from slimline.quantizer.component import Quantizer
@@ -53,10 +55,13 @@ _HOMES = {
     "PruningConfig": "slimline.core.pruning_config",
     "PruningRule": "slimline.core.pruning_config",
     "QatConfig": "slimline.core.qat",
-    "QuantizationConfig": "slimline.core.quantization",
+    "QuantizationConfig": "slimline.core.quantization_config",
     "Quantizer": "slimline.quantizer.component",
     "SamplingConfig": "slimline.core.sampling",
+    "SelectiveConfig": "slimline.core.selective",
+    "Strata": "slimline.core.sampling",
     "Threshold": "slimline.core.gates",
+    "Wishes": "slimline.core.advisor",
 }
 
 __all__ = [
@@ -76,7 +81,10 @@ __all__ = [
     "QuantizationConfig",
     "Quantizer",
     "SamplingConfig",
+    "SelectiveConfig",
+    "Strata",
     "Threshold",
+    "Wishes",
 ]
 
 

@@ -1,16 +1,28 @@
 """Runs `slimline.transforms.sampling` on TFX artifacts."""
 
 import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import apache_beam as beam
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.dsl.io import fileio
+from typing_extensions import override
 
-from slimline import names, shell
+from slimline import names, progress, shell
+from slimline.calibration_sampler.checks import check_sample, describe_sample, raise_errors
 from slimline.core.sampling import SamplingConfig
 from slimline.errors import ExamplesError
-from slimline.transforms.sampling import SampleFiles, write_sample
+from slimline.transforms.overlap import FindSampled, write_found
+from slimline.transforms.runner import pinned_arguments
+from slimline.transforms.sampling import SampleFiles, source_files, write_sample
+
+# Factors on the threshold below which records are sent on. The first nearly always suffices; repeated records or strata
+# in few files need more, and without a threshold the sample is always exact.
+_MARGINS = (1.0, 64.0, math.inf)
+_FOUND_FILE = "found.json"
 
 
 class CalibrationSamplerExecutor(BaseBeamExecutor):
@@ -19,48 +31,111 @@ class CalibrationSamplerExecutor(BaseBeamExecutor):
     def Do(  # noqa: N802
         self, input_dict: shell.ArtifactsByKey, output_dict: shell.ArtifactsByKey, exec_properties: dict[str, Any]
     ) -> None:
-        """Samples the split's files and writes records and manifest."""
+        """Samples the split's files, checks the sample, and writes records and manifest."""
         config = SamplingConfig.from_json(exec_properties[shell.CONFIG])
         output = shell.single(output_dict, "calibration")
         examples = shell.single(input_dict, "examples")
         files = shell.split_files(examples, config.split)
+        evaluation_files = _evaluation_files(examples, config)
         shell.refuse_empty_splits(examples)
-        # A worker on another machine writes it, so it can't be a local temporary folder.
-        partial = f"{output.uri.rstrip('/')}/partial"
+        with _partial_folder(output.uri) as folder:
+            manifest = self._sample(files, config, folder)
+            found = self._find(evaluation_files, folder)
+            description = describe_sample(input_dict, exec_properties[shell.DATA], folder, config)
+            problems = check_sample(manifest, description, found, config)
+            raise_errors(problems, config)
+            for problem in problems:
+                progress.tell(shell.node_id(self), f"warning: {problem.text}")
+            complete = {**manifest, **description.to_dict(), "warnings": [problem.text for problem in problems]}
+            _write_json(f"{folder}/{names.CALIBRATION_MANIFEST_FILE}", complete)
+            for name in (names.CALIBRATION_RECORDS_FILE, names.CALIBRATION_MANIFEST_FILE):
+                fileio.rename(f"{folder}/{name}", f"{output.uri.rstrip('/')}/{name}")
+        shell.record(output, _properties(complete, config))
+
+    def _sample(self, files: tuple[str, ...], config: SamplingConfig, folder: str) -> dict[str, Any]:
+        sources = source_files(files)
+        for margin in _MARGINS:
+            with self._make_beam_pipeline() as pipeline:
+                _ = (
+                    pipeline
+                    | "Files" >> beam.Create(sources)
+                    | "Sample" >> SampleFiles(config, margin)
+                    | "Write" >> beam.Map(write_sample, folder, config)
+                )
+            manifest = _read_json(f"{folder}/{names.CALIBRATION_MANIFEST_FILE}")
+            if manifest["errors"]:
+                raise ExamplesError(*manifest["errors"][0])
+            if manifest["is_exact"]:
+                break
+        # What only the way of computing it needs, and no reader.
+        return {key: value for key, value in manifest.items() if key not in ("errors", "is_exact")}
+
+    def _find(self, files: tuple[str, ...], folder: str) -> list[str]:
+        """Returns the ranks of the sampled records that are in the evaluation split too."""
+        if not files:
+            return []
         with self._make_beam_pipeline() as pipeline:
             _ = (
                 pipeline
                 | "Files" >> beam.Create(files)
-                | "Sample" >> SampleFiles(config)
-                | "Write" >> beam.Map(write_sample, partial, config, files)
+                | "Find" >> FindSampled(f"{folder}/{names.CALIBRATION_MANIFEST_FILE}")
+                | "Write" >> beam.Map(write_found, f"{folder}/{_FOUND_FILE}")
             )
-        with fileio.open(f"{partial}/{names.CALIBRATION_MANIFEST_FILE}") as stream:
-            manifest = json.loads(stream.read())
-        try:
-            _check(manifest, config)
-            for name in (names.CALIBRATION_RECORDS_FILE, names.CALIBRATION_MANIFEST_FILE):
-                fileio.rename(f"{partial}/{name}", f"{output.uri.rstrip('/')}/{name}")
-        finally:
-            fileio.rmtree(partial)
-        shell.record(
-            output,
-            {
-                names.NUM_RECORDS: manifest["num_records"],
-                names.NUM_SCANNED: manifest["num_scanned"],
-                names.SEED: config.seed,
-            },
-        )
+        found = _read_json(f"{folder}/{_FOUND_FILE}")
+        if found["errors"]:
+            raise ExamplesError(*found["errors"][0])
+        ranks: list[str] = found["ranks"]
+        return ranks
+
+    @override
+    def _make_beam_pipeline(self) -> beam.Pipeline:
+        if self._make_beam_pipeline_fn is not None:
+            return super()._make_beam_pipeline()
+        return beam.Pipeline(argv=pinned_arguments(self._beam_pipeline_args))
 
 
-def _check(manifest: dict[str, Any], config: SamplingConfig) -> None:
-    if manifest["errors"]:
-        raise ExamplesError(*manifest["errors"][0])
-    num_records, num_scanned = manifest["num_records"], manifest["num_scanned"]
-    if not num_records or (num_records < config.num_records and config.shortage == "error"):
+def _evaluation_files(examples: Any, config: SamplingConfig) -> tuple[str, ...]:
+    if config.evaluation_split is None:
+        return ()
+    try:
+        return shell.split_files(examples, config.evaluation_split)
+    except ExamplesError as error:
         raise ExamplesError(
-            f"{num_records} distinct record(s) among the {num_scanned} of split {config.split!r}",
-            f"at least {config.num_records if num_records else 1}",
-            "ask for fewer with num_records, or take what there is with shortage='take_all'"
-            if num_records
-            else "check that ExampleGen fills this split",
-        )
+            f"{error.found}, which evaluation_split names",
+            error.expected,
+            "give evaluation_split=... the split that the EdgeValidator reads, or None when there is none",
+        ) from None
+
+
+@contextmanager
+def _partial_folder(uri: str) -> Iterator[str]:
+    """Gives a folder below the output, since a worker on another machine writes to it, and removes it at the end."""
+    folder = f"{uri.rstrip('/')}/partial"
+    try:
+        yield folder
+    finally:
+        if fileio.exists(folder):
+            fileio.rmtree(folder)
+
+
+def _properties(manifest: dict[str, Any], config: SamplingConfig) -> dict[str, Any]:
+    return {
+        names.NUM_RECORDS: manifest["num_records"],
+        names.NUM_SCANNED: manifest["num_scanned"],
+        names.NUM_DISTINCT: manifest["num_distinct_estimate"],
+        names.SEED: config.seed,
+        names.SOURCE_DIGEST: manifest["source_digest"],
+        names.CONTENT_DIGEST: manifest["records_digest"],
+        names.WARNINGS: "; ".join(manifest["warnings"]),
+    }
+
+
+def _read_json(path: str) -> dict[str, Any]:
+    with fileio.open(path) as stream:
+        content: dict[str, Any] = json.loads(stream.read())
+    return content
+
+
+def _write_json(path: str, content: dict[str, Any]) -> None:
+    with fileio.open(path, "w") as stream:
+        stream.write(json.dumps(content, indent=1) + "\n")

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from slimline import names
@@ -32,7 +33,16 @@ def folder_digest(folder: Path) -> str:
                 "write the model anew",
             )
     files = sorted((os.fsencode(path.relative_to(folder)), path) for path in folder.rglob("*") if path.is_file())
-    lines = [file_digest(path).removeprefix("sha256:").encode() + b"  " + name + b"\n" for name, path in files]
+    return listing_digest((name, file_digest(path)) for name, path in files)
+
+
+def listing_digest(files: Iterable[tuple[bytes, str]]) -> str:
+    """Returns `sha256:<hex>` of the lines that `sha256sum` prints for files.
+
+    Args:
+      files: Name and `sha256:<hex>` of each file, in byte order of the names.
+    """
+    lines = [digest.removeprefix("sha256:").encode() + b"  " + name + b"\n" for name, digest in files]
     return "sha256:" + hashlib.sha256(b"".join(lines)).hexdigest()
 
 

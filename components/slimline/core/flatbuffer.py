@@ -66,6 +66,73 @@ class WeightTensor:
         return re.search(rf"(^|[/;])(quant_)?(qat_)?{re.escape(layer)}([/;]|$)", self.name) is not None
 
 
+@dataclass(frozen=True)
+class Operation:
+    """An operation of the main graph.
+
+    Attributes:
+      op: As `CONV_2D`; a custom operation's own name, as `FlexErf`.
+      output: Name of its first output, by which the same operation is found in another file.
+      output_index: Number of that tensor.
+      output_dtype: As `int8`.
+      inputs: Names of its inputs that are computed, not constant.
+      weight_dtype: Of its first constant of two or more dimensions; empty when there is none.
+      weight_bytes: Of all its constants.
+    """
+
+    op: str
+    output: str
+    output_index: int
+    output_dtype: str
+    inputs: tuple[str, ...]
+    weight_dtype: str
+    weight_bytes: int
+
+
+def operations(content: bytes) -> tuple[Operation, ...]:
+    """Returns the operations of a file's main graph in the order in which they run.
+
+    Args:
+      content: Bytes of a `.tflite` file.
+    """
+    model: Any = schema.ModelT.InitFromPackedBuf(content, 0)
+    graph = model.subgraphs[0]
+    return tuple(_operation(model, graph, operator) for operator in graph.operators if len(operator.outputs))
+
+
+def output_tensors(content: bytes) -> dict[str, str]:
+    """Returns for each output of a file's signature the name of its tensor.
+
+    Args:
+      content: Bytes of a `.tflite` file with one signature.
+    """
+    model: Any = schema.ModelT.InitFromPackedBuf(content, 0)
+    tensors = model.subgraphs[0].tensors
+    return {_text(entry.name): _text(tensors[entry.tensorIndex].name) for entry in model.signatureDefs[0].outputs}
+
+
+def has_select_ops(content: bytes) -> bool:
+    """Returns whether a file needs operations of TensorFlow itself, which no accelerator has."""
+    model: Any = schema.ModelT.InitFromPackedBuf(content, 0)
+    return any(_text(code.customCode).startswith("Flex") for code in model.operatorCodes)
+
+
+def _operation(model: Any, graph: Any, operator: Any) -> Operation:
+    tensors = [graph.tensors[index] for index in operator.inputs if index >= 0]
+    constants = [tensor for tensor in tensors if model.buffers[tensor.buffer].data is not None]
+    kernels = [tensor for tensor in constants if tensor.shape is not None and len(tensor.shape) > 1]
+    output = graph.tensors[operator.outputs[0]]
+    return Operation(
+        _op_name(model.operatorCodes[operator.opcodeIndex]),
+        _text(output.name),
+        int(operator.outputs[0]),
+        _TYPE_NAMES[output.type],
+        tuple(_text(tensor.name) for tensor in tensors if model.buffers[tensor.buffer].data is None),
+        _TYPE_NAMES[kernels[0].type] if kernels else "",
+        sum(len(model.buffers[tensor.buffer].data) for tensor in constants),
+    )
+
+
 def weight_tensors(content: bytes) -> tuple[WeightTensor, ...]:
     """Returns the kernels of convolutions and dense layers in a file, and of recurrent and embedding layers.
 
@@ -152,6 +219,8 @@ def _constant(model: Any, tensor: Any) -> np.ndarray | None:
 
 
 def _op_name(code: Any) -> str:
+    if code.customCode:
+        return _text(code.customCode)
     # Older files have the code in a byte of its own.
     return _OP_NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
 

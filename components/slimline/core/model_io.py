@@ -59,7 +59,9 @@ def gzip_size(content: bytes) -> int:
     return len(gzip.compress(content, compresslevel=9, mtime=0))
 
 
-def export_for_conversion(model: TrainedModel, output_names: Sequence[str], folder: Path) -> str:
+def export_for_conversion(
+    model: TrainedModel, output_names: Sequence[str], folder: Path, *, static_batch: bool = False
+) -> str:
     """Writes a SavedModel whose one signature takes and gives tensors under the model's own names.
 
     A Trainer's serving signature may parse `tf.Example`s, which TFLite can't (tensorflow/tfx#94), and Keras' own export
@@ -69,15 +71,18 @@ def export_for_conversion(model: TrainedModel, output_names: Sequence[str], fold
       model: The model.
       output_names: Names for its outputs, in their order.
       folder: Where to write.
+      static_batch: Whether to fix the batch to 1.
 
     Returns:
       The signature's name.
 
     Raises:
-      ModelError: An input has a name that TensorFlow can't export.
+      ModelError: An input has a name that TensorFlow can't export, or no fixed size where one is asked for.
     """
+    if static_batch:
+        _require_fixed_sizes(model)
     # TFLite has recurrent layers for a fixed batch only; other models keep theirs open.
-    function = _serving_function(model, output_names, batch_size=1 if _is_recurrent(model) else None)
+    function = _serving_function(model, output_names, batch_size=1 if static_batch or _is_recurrent(model) else None)
     module = tf.Module()
     # The variables that are used, not the model: Keras would trace and write each layer, which takes many times longer.
     module.captured = list(function.variables)
@@ -105,6 +110,16 @@ def _serving_function(model: TrainedModel, output_names: Sequence[str], batch_si
         return dict(zip(output_names, tf.nest.flatten(outputs), strict=True))
 
     return serve.get_concrete_function()
+
+
+def _require_fixed_sizes(model: TrainedModel) -> None:
+    for name, tensor in zip(model.input_names, model.inputs, strict=True):
+        if None in tensor.shape[1:] or tensor.shape[0] not in (None, 1):
+            raise ModelError(
+                f"the input {name!r} of the shape {tuple(tensor.shape)}",
+                "a fixed size in every dimension, and a batch of 1: so accelerators and microcontrollers want it",
+                "give the Input layer its full shape, or leave static_batch out",
+            )
 
 
 def _is_recurrent(model: TrainedModel) -> bool:

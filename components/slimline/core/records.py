@@ -1,12 +1,17 @@
 """The TFRecord files of a split: found, read through once, and opened for TensorFlow."""
 
-from collections.abc import Sequence
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import tensorflow as tf
 
+from slimline.core.digest import listing_digest
 from slimline.core.tfrecord import is_gzip, read_records
 from slimline.errors import ExamplesError
+
+_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -40,15 +45,35 @@ def check_records(files: Sequence[str]) -> Records:
     Raises:
       ExamplesError: A record is broken, or there are none.
     """
-    num_records = 0
-    for file in files:
-        with tf.io.gfile.GFile(file, "rb") as stream:
-            num_records += sum(1 for _ in read_records(stream, file))
+    num_records = sum(1 for _ in read_all(files))
     if not num_records:
         raise ExamplesError(
             f"no records in {', '.join(files)}", "at least one record", "check that ExampleGen fills this split"
         )
     return Records(tuple(files), num_records)
+
+
+def read_all(files: Sequence[str]) -> Iterator[bytes]:
+    """Yields the serialized records of files in their order.
+
+    Raises:
+      ExamplesError: A record is broken.
+    """
+    for file in files:
+        with tf.io.gfile.GFile(file, "rb") as stream:
+            yield from read_records(stream, file)
+
+
+def files_digest(files: Sequence[str]) -> str:
+    """Returns the digest of files' names, without their folders, and contents: see `slimline.core.digest`."""
+    listed = []
+    for file in files:
+        with tf.io.gfile.GFile(file, "rb") as stream:
+            content = hashlib.sha256()
+            while part := stream.read(_CHUNK_BYTES):
+                content.update(part)
+        listed.append((os.fsencode(os.path.basename(file)), f"sha256:{content.hexdigest()}"))  # noqa: PTH119 - may be a URI
+    return listing_digest(sorted(listed))
 
 
 def has_records(files: Sequence[str]) -> bool:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+from slimline.core.flatbuffer import has_select_ops
 from slimline.errors import ModelError
 
 _WARM_UP_RUNS = 10
@@ -37,15 +38,16 @@ class TFLiteModel:
     Args:
       content: The file's bytes.
       name: The file's name, for messages.
+      observed: Keeps what every operation gives, for `activation`, at the price of the faster kernels.
 
     Raises:
       ModelError: LiteRT can't load it, or it has no signature that names its inputs and outputs.
     """
 
-    def __init__(self, content: bytes, name: str) -> None:
+    def __init__(self, content: bytes, name: str, *, observed: bool = False) -> None:
         self._name = name
         try:
-            self._interpreter = Interpreter(model_content=content, num_threads=1)
+            self._interpreter = _interpreter(content, observed=observed)
             self._interpreter.allocate_tensors()
             signatures = self._interpreter.get_signature_list()
             runners = [self._interpreter.get_signature_runner(signature) for signature in signatures]
@@ -67,6 +69,16 @@ class TFLiteModel:
         return {name: tuple(int(size) for size in detail["shape"][1:]) for name, detail in self._inputs.items()}
 
     @property
+    def inputs(self) -> Mapping[str, Mapping[str, Any]]:
+        """LiteRT's details of each input by name: shape, dtype, scale and zero point."""
+        return self._inputs
+
+    @property
+    def outputs(self) -> Mapping[str, Mapping[str, Any]]:
+        """LiteRT's details of each output by name."""
+        return self._outputs
+
+    @property
     def output_shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of each output by name, without the batch dimension."""
         return {name: tuple(int(size) for size in detail["shape"][1:]) for name, detail in self._outputs.items()}
@@ -85,6 +97,15 @@ class TFLiteModel:
         """
         rows = [self._invoke(row) for row in _rows(inputs)]
         return {name: np.stack([row[name] for row in rows]) for name in self._outputs}
+
+    def activation(self, tensor: int) -> np.ndarray:
+        """Returns real values of a tensor of the main graph, as the last example left them.
+
+        Args:
+          tensor: Its index; the model has to be an observed one.
+        """
+        detail = self._interpreter._get_tensor_details(tensor, 0)
+        return from_stored(self._interpreter.get_tensor(tensor), detail)
 
     def measure_latency(self, example: Mapping[str, np.ndarray]) -> Latency:
         """Times inferences of one example.
@@ -106,10 +127,10 @@ class TFLiteModel:
 
     def _invoke(self, row: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         outputs = self._run(self._encode(row))
-        return {name: _dequantize(outputs[name][0], detail) for name, detail in self._outputs.items()}
+        return {name: from_stored(outputs[name][0], detail) for name, detail in self._outputs.items()}
 
     def _encode(self, row: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return {name: _quantize(row[name], detail)[np.newaxis] for name, detail in self._inputs.items()}
+        return {name: to_stored(row[name], detail)[np.newaxis] for name, detail in self._inputs.items()}
 
     def _run(self, encoded: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         try:
@@ -130,13 +151,31 @@ class TFLiteModel:
         return outputs
 
 
+def _interpreter(content: bytes, *, observed: bool) -> Any:
+    if has_select_ops(content):
+        # LiteRT's own package has no kernels for TensorFlow's operations; TensorFlow's has, and takes long to import.
+        import tensorflow as tf
+
+        return tf.lite.Interpreter(model_content=content, num_threads=1, experimental_preserve_all_tensors=observed)
+    if observed:
+        # A delegate keeps what is inside of it to itself.
+        kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        return Interpreter(
+            model_content=content,
+            num_threads=1,
+            experimental_preserve_all_tensors=True,
+            experimental_op_resolver_type=kernels,
+        )
+    return Interpreter(model_content=content, num_threads=1)
+
+
 def _rows(inputs: Mapping[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
     size = len(next(iter(inputs.values())))
     for index in range(size):
         yield {name: values[index] for name, values in inputs.items()}
 
 
-def _quantize(values: np.ndarray, detail: Mapping[str, Any]) -> np.ndarray:
+def to_stored(values: np.ndarray, detail: Mapping[str, Any]) -> np.ndarray:
     """Turns real values into a tensor's own type: q = clip(round(r / scale) + zero_point).
 
     The formula is that of https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/quantization_spec.
@@ -150,7 +189,7 @@ def _quantize(values: np.ndarray, detail: Mapping[str, Any]) -> np.ndarray:
     return np.clip(quantized, limits.min, limits.max).astype(dtype)
 
 
-def _dequantize(values: np.ndarray, detail: Mapping[str, Any]) -> np.ndarray:
+def from_stored(values: np.ndarray, detail: Mapping[str, Any]) -> np.ndarray:
     """Turns a tensor's own values into real ones: r = (q - zero_point) * scale."""
     scale, zero_point = detail["quantization"]
     real = values.astype(np.float32)

@@ -1,4 +1,4 @@
-"""Reads TFRecord files with their checksums, without TensorFlow.
+"""Reads and writes TFRecord files with their checksums, without TensorFlow.
 
 Each record is a little-endian uint64 length, a masked CRC-32C of those eight bytes, the data, and a masked CRC-32C of
 the data (https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details). Sampling reads whole
@@ -9,8 +9,8 @@ import gzip
 import io
 import struct
 import zlib
-from collections.abc import Iterator
-from typing import IO
+from collections.abc import Iterable, Iterator
+from typing import IO, Protocol
 
 import google_crc32c
 from typing_extensions import Buffer
@@ -25,7 +25,14 @@ _MAX_BYTES = 1 << 31
 _HEADER_BYTES = _LENGTH.size + _CRC.size
 
 
-def read_records(stream: IO[bytes], name: str) -> Iterator[bytes]:
+class Readable(Protocol):
+    """What records are read from: TensorFlow's and Beam's streams do no more than this."""
+
+    def read(self, size: int, /) -> bytes:
+        """Returns up to `size` bytes, none at the end."""
+
+
+def read_records(stream: Readable, name: str) -> Iterator[bytes]:
     """Yields the records of one TFRecord file, plain or GZIP.
 
     Args:
@@ -53,6 +60,15 @@ def read_records(stream: IO[bytes], name: str) -> Iterator[bytes]:
         ) from None
 
 
+def compressed_records(records: Iterable[bytes]) -> bytes:
+    """Returns the content of a GZIP TFRecord file: the same for the same records, since it holds no time."""
+    parts = []
+    for record in records:
+        length = _LENGTH.pack(len(record))
+        parts += [length, _CRC.pack(_masked_crc32c(length)), record, _CRC.pack(_masked_crc32c(record))]
+    return gzip.compress(b"".join(parts), mtime=0)
+
+
 def is_gzip(head: bytes) -> bool:
     """Returns whether a TFRecord file that begins with some bytes, at least twelve unless it ends there, is GZIP.
 
@@ -62,7 +78,7 @@ def is_gzip(head: bytes) -> bool:
     return head.startswith(_GZIP_MAGIC) and not is_plain_header
 
 
-def _read_head(stream: IO[bytes]) -> bytes:
+def _read_head(stream: Readable) -> bytes:
     """Reads as many bytes as tell the compression; a stream may give fewer at a time than it is asked for."""
     head = b""
     while len(head) < _HEADER_BYTES and (part := stream.read(_HEADER_BYTES - len(head))):
@@ -78,7 +94,7 @@ class _Raw(io.RawIOBase):
       head: Bytes that were read from it already.
     """
 
-    def __init__(self, stream: IO[bytes], head: bytes) -> None:
+    def __init__(self, stream: Readable, head: bytes) -> None:
         self._stream = stream
         self._head = head
 

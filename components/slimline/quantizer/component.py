@@ -13,10 +13,11 @@ from slimline import shell
 from slimline.artifacts import CalibrationDataset
 from slimline.core.examples import ExamplesConfig
 from slimline.core.quantization import QuantizationConfig, check_calibration
+from slimline.core.quantization_config import decide
 from slimline.errors import ConfigError
 from slimline.quantizer.executor import QuantizerExecutor
 
-VERSION = "2"
+VERSION = "3"
 
 
 class QuantizerSpec(ComponentSpec):
@@ -55,8 +56,9 @@ class Quantizer(BaseComponent):
         Args:
           model: `Model`; for quantization-aware training a functional or Sequential Keras model.
           config: The scheme, and whether to train.
-          calibration: `CalibrationDataset` for the schemes `int8` and `int16x8`, from a CalibrationSampler. With
-            training it is a choice: then layers that can't be trained to be quantized become int8 too.
+          calibration: `CalibrationDataset` from a CalibrationSampler, which the schemes `int8` and `int16x8` need. With
+            it the files of all schemes are tried on real records, and with training, layers that can't be trained to be
+            quantized become int8 too.
           schema: `Schema` of the calibration records and the examples.
           data: Features of the calibration records, label and features of the examples.
           examples: `Examples` to train on, for `training='qat'`.
@@ -65,8 +67,10 @@ class Quantizer(BaseComponent):
           ConfigError: An input is missing for the scheme or the training, or given where it is of no use.
         """
         parameter = shell.to_parameter(config, QuantizationConfig)
-        check_calibration(config, calibration is not None)
-        _check_inputs(config, {"calibration": calibration, "examples": examples, "schema": schema, "data": data})
+        decided, _ = decide(config, has_calibration=calibration is not None, has_examples=examples is not None)
+        check_calibration(decided, calibration is not None)
+        given = {"calibration": calibration, "examples": examples, "schema": schema, "data": data}
+        _check_inputs(decided, given, may_train=config.scheme == "auto")
         super().__init__(
             QuantizerSpec(
                 model=model,
@@ -82,11 +86,11 @@ class Quantizer(BaseComponent):
         )
 
 
-def _check_inputs(config: QuantizationConfig, given: Mapping[str, Any]) -> None:
+def _check_inputs(config: QuantizationConfig, given: Mapping[str, Any], *, may_train: bool) -> None:
     """Checks that examples are there when they are trained on, and schema and data whenever records are read."""
     present = {name for name, value in given.items() if value is not None}
     wanted = {"examples"} if config.training == "qat" else set()
-    wanted |= present & {"calibration"}
+    wanted |= present & ({"calibration", "examples"} if may_train else {"calibration"})
     wanted |= {"schema", "data"} if wanted else set()
     missing, needless = sorted(wanted - present), sorted(present - wanted)
     if missing or needless:

@@ -1,85 +1,220 @@
 """Draws a calibration sample with Beam.
 
-One DoFn reads a whole file and keeps that file's bottom-k, which costs about half of reading records through
+One DoFn reads a whole file and keeps that file's part of the sample, which costs about half of reading records through
 `ReadFromTFRecord`; the parts are then merged. The shape is `Create -> ParDo -> CombineGlobally -> ParDo`, with one leaf
 and without output from `finish_bundle`: the subset that every Beam runner carries out.
 """
 
+import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import IO, Any, NamedTuple
 
 import apache_beam as beam
-import tensorflow as tf
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from typing_extensions import override
 
 from slimline import names
-from slimline.core.sampling import ALGORITHM, BottomK, RankedRecord, SamplingConfig, merge, rank, record_digest
-from slimline.core.tfrecord import read_records
+from slimline.core.digest import listing_digest
+from slimline.core.example_features import example_parser, numbers_of, require_values, stratum_of
+from slimline.core.sampling import (
+    ALGORITHM,
+    SampledRecord,
+    SamplingConfig,
+    rank,
+    record_digest,
+    select,
+    too_many_strata,
+)
+from slimline.core.sketch import BottomK, Extremes, RankedRecord, Sketch, Valued, merge_sketches, sketch
+from slimline.core.tfrecord import compressed_records, read_records
 from slimline.errors import ExamplesError
+
+MANIFEST_VERSION = 2
+# A stratum may lie in a few of the files only, where the rest of it can't be told from what one file holds.
+_STRATA_MARGIN = 64
+
+
+class SourceFile(NamedTuple):
+    """A file to sample from.
+
+    Attributes:
+      path: Path or URI.
+      share: Of the bytes of all files, in (0, 1]: about the share of the records, which bounds what has to be sent.
+    """
+
+    path: str
+    share: float
+
+
+@dataclass(frozen=True)
+class FileSummary:
+    """A file that was read to its end.
+
+    Attributes:
+      path: Path or URI.
+      digest: `sha256:<hex>` of its bytes, as they lie on the disk.
+      num_records: Records in it.
+    """
+
+    path: str
+    digest: str
+    num_records: int
 
 
 @dataclass(frozen=True)
 class Part:
-    """The sample of some of the files.
+    """What is kept of some of the files.
 
     Attributes:
-      records: Bottom-k of the files read, in order of rank.
-      num_scanned: Records in those files.
-      errors: What was wrong with broken files. It travels as data, since runners turn a worker's exception into text.
+      overall: Of all their records.
+      strata: By stratum.
+      extremes: By feature.
+      files: Those that were read.
+      errors: What was wrong with the others. It travels as data, since runners turn a worker's exception into text.
     """
 
-    records: tuple[RankedRecord, ...] = ()
-    num_scanned: int = 0
-    errors: tuple[ExamplesError, ...] = field(default=())
+    overall: Sketch
+    strata: Mapping[str, Sketch] = field(default_factory=dict)
+    extremes: Mapping[str, Extremes] = field(default_factory=dict)
+    files: tuple[FileSummary, ...] = ()
+    errors: tuple[ExamplesError, ...] = ()
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether thinning left out nothing that belongs into the sample."""
+        return self.overall.is_exact and all(stratum.is_exact for stratum in self.strata.values())
+
+
+def source_files(paths: Sequence[str]) -> list[SourceFile]:
+    """Returns files with their share of all bytes."""
+    sizes = {
+        found.path: found.size_in_bytes for match in FileSystems.match(list(paths)) for found in match.metadata_list
+    }
+    listed = [sizes.get(path) or 1 for path in paths]
+    return [SourceFile(path, size / sum(listed)) for path, size in zip(paths, listed, strict=True)]
 
 
 class SampleFiles(beam.PTransform):
-    """From names of TFRecord files to one `Part` that covers them all.
+    """From `SourceFile`s to one `Part` that covers them all.
 
     Args:
-      config: k and seed.
+      config: What to sample.
+      margin: Factor on the threshold above which records are left out early, see `Sketch.thinned`.
     """
 
-    def __init__(self, config: SamplingConfig) -> None:
+    def __init__(self, config: SamplingConfig, margin: float = 1.0) -> None:
         super().__init__()
         self._config = config
+        self._margin = margin
 
     @override
     def expand(self, files: beam.PCollection) -> beam.PCollection:
         return (
             files
             | "Reshuffle" >> beam.Reshuffle()
-            | "SampleFile" >> beam.Map(sample_file, self._config.num_records, self._config.seed)
-            | "Merge" >> beam.CombineGlobally(MergeParts(self._config.num_records))
+            | "SampleFile" >> beam.Map(sample_file, self._config, self._margin)
+            | "Merge" >> beam.CombineGlobally(MergeParts(self._config))
         )
 
 
-def sample_file(file: str, num_records: int, seed: int) -> Part:
-    """Reads one file and returns its bottom-k."""
-    sample = BottomK(num_records)
-    num_scanned = 0
-    with FileSystems.open(file, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
+def sample_file(file: SourceFile, config: SamplingConfig, margin: float = 1.0) -> Part:
+    """Reads one file and returns what is kept of it."""
+    collector = _Collector(config)
+    num_records = 0
+    with FileSystems.open(file.path, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
+        hashed = _HashedStream(stream)
         try:
-            for record in read_records(stream, file):
-                sample.add(rank(record, seed), record)
-                num_scanned += 1
+            for record in read_records(hashed, file.path):
+                _add(collector, record, f"record {num_records} of {file.path}")
+                num_records += 1
         except ExamplesError as error:
-            return Part(errors=(error,))
-    return Part(tuple(sample.ranked()), num_scanned)
+            return Part(Sketch(config.num_records), errors=(error,))
+        summary = FileSummary(file.path, hashed.digest(), num_records)
+    return collector.part(summary, file.share, margin)
+
+
+def _add(collector: "_Collector", record: bytes, place: str) -> None:
+    try:
+        collector.add(record)
+    except ExamplesError as error:
+        raise ExamplesError(f"{error.found} ({place})", error.expected, error.remedy) from None
+
+
+class _HashedStream:
+    """Digests a stream while it is read, which is then not read twice."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._hash = hashlib.sha256()
+
+    def read(self, size: int) -> bytes:
+        data: bytes = self._stream.read(size)
+        self._hash.update(data)
+        return data
+
+    def digest(self) -> str:
+        while self.read(1 << 20):
+            pass
+        return "sha256:" + self._hash.hexdigest()
+
+
+class _Collector:
+    """Takes the records of one file. They are parsed only where strata or extremes ask for a feature."""
+
+    def __init__(self, config: SamplingConfig) -> None:
+        self._config = config
+        self._overall = BottomK(config.num_records)
+        self._strata: dict[str, BottomK] = {}
+        self._extremes = dict.fromkeys(config.extremes, Extremes())
+        self._parse = example_parser() if config.strata or config.extremes else None
+
+    def add(self, record: bytes) -> None:
+        ranked = (rank(record, self._config.seed), record)
+        self._overall.add(*ranked)
+        if self._parse is not None:
+            self._add_parsed(self._parse(record), ranked)
+
+    def _add_parsed(self, example: Any, ranked: RankedRecord) -> None:
+        strata = self._config.strata
+        if strata is not None:
+            name = stratum_of(require_values(example, strata.feature, "strata"), strata.feature)
+            if name not in self._strata:
+                if len(self._strata) == self._config.max_strata:
+                    raise too_many_strata(self._config)
+                self._strata[name] = BottomK(strata.min_records)
+            self._strata[name].add(*ranked)
+        for feature in self._config.extremes:
+            numbers = numbers_of(require_values(example, feature, "extremes"), feature)
+            if numbers:
+                ends = Extremes(Valued(min(numbers), ranked), Valued(max(numbers), ranked))
+                self._extremes[feature] = self._extremes[feature].including(ends)
+
+    def part(self, file: FileSummary, share: float, margin: float) -> Part:
+        size = self._config.strata.min_records if self._config.strata else 0
+        return Part(
+            sketch(self._overall, self._config.num_records).thinned(share, margin),
+            {
+                name: sketch(stratum, size).thinned(share, margin * _STRATA_MARGIN)
+                for name, stratum in self._strata.items()
+            },
+            self._extremes,
+            (file,),
+        )
 
 
 class MergeParts(beam.CombineFn):
     """Merges parts in any order and grouping into the same result."""
 
-    def __init__(self, num_records: int) -> None:
-        self._num_records = num_records
+    def __init__(self, config: SamplingConfig) -> None:
+        self._config = config
 
     @override
     def create_accumulator(self) -> Part:
-        return Part()
+        return self.merge_accumulators(())
 
     @override
     def add_input(self, accumulator: Part, part: Part) -> Part:
@@ -88,34 +223,81 @@ class MergeParts(beam.CombineFn):
     @override
     def merge_accumulators(self, accumulators: Iterable[Part]) -> Part:
         parts = list(accumulators)
-        records = merge((part.records for part in parts), self._num_records)
-        errors = tuple(sorted((error for part in parts for error in part.errors), key=str))
-        return Part(tuple(records), sum(part.num_scanned for part in parts), errors)
+        return Part(
+            merge_sketches((part.overall for part in parts), self._config.num_records),
+            _merge(
+                [part.strata for part in parts],
+                lambda sketches: merge_sketches(
+                    sketches, self._config.strata.min_records if self._config.strata else 0
+                ),
+            ),
+            _merge([part.extremes for part in parts], _widest),
+            tuple(sorted((file for part in parts for file in part.files), key=lambda file: file.path)),
+            tuple(sorted((error for part in parts for error in part.errors), key=str)),
+        )
 
     @override
     def extract_output(self, accumulator: Part) -> Part:
         return accumulator
 
 
-def write_sample(part: Part, folder: str, config: SamplingConfig, files: tuple[str, ...]) -> None:
-    """Writes the records, in order of rank, and the manifest that lists them."""
-    tf.io.gfile.makedirs(folder)
-    with tf.io.TFRecordWriter(f"{folder}/{names.CALIBRATION_RECORDS_FILE}", options="GZIP") as writer:
-        for _, record in part.records:
-            writer.write(record)
-    manifest = {
-        "schema_version": 1,
+def _merge(maps: Sequence[Mapping[str, Any]], combine: Callable[[list[Any]], Any]) -> dict[str, Any]:
+    keys = sorted({key for each in maps for key in each})
+    return {key: combine([each[key] for each in maps if key in each]) for key in keys}
+
+
+def _widest(ends: Iterable[Extremes]) -> Extremes:
+    widest = Extremes()
+    for each in ends:
+        widest = widest.including(each)
+    return widest
+
+
+def write_sample(part: Part, folder: str, config: SamplingConfig) -> None:
+    """Writes the records, in order of rank, and a manifest that lists them."""
+    errors = part.errors
+    sample: list[SampledRecord] = []
+    if not errors:
+        try:
+            sample = select(part.overall, part.strata, part.extremes, config)
+        except ExamplesError as error:
+            errors = (error,)
+    _write(f"{folder}/{names.CALIBRATION_RECORDS_FILE}", compressed_records(sampled.record for sampled in sample))
+    manifest = {**_describe(part, sample, config), "errors": [error.args for error in errors]}
+    _write(f"{folder}/{names.CALIBRATION_MANIFEST_FILE}", (json.dumps(manifest, indent=1) + "\n").encode())
+
+
+def _describe(part: Part, sample: Sequence[SampledRecord], config: SamplingConfig) -> dict[str, Any]:
+    strata = None
+    if config.strata is not None:
+        counts = {name: sum(f"stratum {name}" in sampled.reasons for sampled in sample) for name in part.strata}
+        strata = {"feature": config.strata.feature, "min_records": config.strata.min_records, "num_reserved": counts}
+    return {
+        "schema_version": MANIFEST_VERSION,
         "algorithm": ALGORITHM,
         "seed": config.seed,
         "split": config.split,
         "num_requested": config.num_records,
-        "num_records": len(part.records),
-        "num_scanned": part.num_scanned,
-        "files": list(files),
+        "num_records": len(sample),
+        "num_scanned": sum(file.num_records for file in part.files),
+        "num_distinct_estimate": part.overall.estimate_distinct(),
+        "is_exact": part.is_exact,
+        "source_digest": listing_digest(
+            sorted((os.fsencode(file.path.rpartition("/")[2]), file.digest) for file in part.files)
+        ),
+        "files": [asdict(file) for file in part.files],
+        "strata": strata,
         "records": [
-            {"rank": record_rank.hex(), "digest": record_digest(record)} for record_rank, record in part.records
+            {
+                "rank": sampled.rank.hex(),
+                "digest": record_digest(sampled.record),
+                **({"reserved": list(sampled.reasons)} if sampled.reasons else {}),
+            }
+            for sampled in sample
         ],
-        "errors": [error.args for error in part.errors],
     }
-    with tf.io.gfile.GFile(f"{folder}/{names.CALIBRATION_MANIFEST_FILE}", "w") as stream:
-        stream.write(json.dumps(manifest, indent=1) + "\n")
+
+
+def _write(path: str, content: bytes) -> None:
+    with FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
+        stream.write(content)

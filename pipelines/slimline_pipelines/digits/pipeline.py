@@ -23,6 +23,7 @@ from slimline import (
     QuantizationConfig,
     Quantizer,
     SamplingConfig,
+    Strata,
     Threshold,
 )
 from slimline_pipelines.digits.data import LABEL_KEY
@@ -79,7 +80,13 @@ def create_pipeline(root: str, gate: GateConfig = GATE) -> Pipeline:
         config=CLUSTERING,
         data=data,
     )
-    sampler = CalibrationSampler(examples=examples, config=SamplingConfig(num_records=256))
+    sampler = CalibrationSampler(
+        examples=examples,
+        config=SamplingConfig(num_records=256, strata=Strata(feature=LABEL_KEY, min_records=10)),
+        model=trainer.outputs["model"],
+        schema=schema,
+        data=data,
+    )
     quantizers = _quantizers(
         clusterer.outputs["clustered_model"], sampler.outputs["calibration"], examples, schema, data
     )
@@ -114,16 +121,17 @@ def _quantizers(
     """One node per scheme, side by side, and int8 once more with training. Kubeflow takes no underscore in an id."""
     calibrated = {"calibration": calibration, "schema": schema, "data": data}
     return [
-        Quantizer(model=model, config=QuantizationConfig(scheme="float16")).with_id("Quantizer-float16"),
-        Quantizer(model=model, config=QuantizationConfig(scheme="dynamic_range")).with_id("Quantizer-dynamic-range"),
+        Quantizer(model=model, config=QuantizationConfig(scheme="float16"), **calibrated).with_id("Quantizer-float16"),
+        Quantizer(model=model, config=QuantizationConfig(scheme="dynamic_range"), **calibrated).with_id(
+            "Quantizer-dynamic-range"
+        ),
         Quantizer(model=model, config=QuantizationConfig(scheme="int8"), **calibrated).with_id("Quantizer-int8"),
         Quantizer(model=model, config=QuantizationConfig(scheme="int16x8"), **calibrated).with_id("Quantizer-int16x8"),
         Quantizer(
             model=model,
             config=QuantizationConfig(scheme="int8", training="qat", qat=QAT),
             examples=examples,
-            schema=schema,
-            data=data,
+            **calibrated,
         ).with_id("Quantizer-int8-qat"),
     ]
 
