@@ -18,7 +18,7 @@ from slimline.core.intake import load_model
 from slimline.core.quantization import QuantizationConfig
 from slimline.core.records import check_records, read_all
 from slimline.core.sampling import SamplingConfig
-from slimline.core.stability import MAX_DIFFERENCE, Stability, range_stability
+from slimline.core.stability import Stability, range_stability
 from slimline.errors import ExamplesError
 
 _TIME_LIMIT_S = 600
@@ -112,15 +112,8 @@ def check_sample(
         )
     problems += [Problem("non_finite", text) for text in non_finite(looked_at)]
     problems += [Problem("constant", text) for text in constant(looked_at)]
-    if description.stability is not None:
-        problems += [
-            Problem(
-                "stability",
-                f"two halves of the sample differ by {100 * share:.0f}% in the range of output {name!r}, over "
-                f"{100 * MAX_DIFFERENCE:.0f}%: sample more records",
-            )
-            for name, share in description.stability.unstable.items()
-        ]
+    if description.stability is not None and description.stability.warning:
+        problems.append(Problem("stability", description.stability.warning))
     return problems
 
 

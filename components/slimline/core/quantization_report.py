@@ -15,7 +15,7 @@ from slimline.core.model_io import gzip_size
 from slimline.core.observation import ActivationError, added_noise
 from slimline.core.quantization_config import QuantizationConfig
 from slimline.core.selective import Attempt, Selection
-from slimline.core.stability import MAX_DIFFERENCE, Stability
+from slimline.core.stability import Stability
 
 SCHEMA_VERSION = 1
 # At 30 dB the noise has 3% of the signal's amplitude, at 20 dB a tenth of it.
@@ -216,11 +216,8 @@ def find_remarkable(report: Mapping[str, Any], stability: Stability | None) -> l
     for name, output in (report["trial"] or {"outputs": {}})["outputs"].items():
         if output["sqnr_db"] is not None and output["sqnr_db"] < _FAIR_DB:
             findings.append(f"Output {name!r} keeps {output['sqnr_db']:.1f} dB; from {_GOOD_DB:.0f} dB on it is close.")
-    for name, share in (stability.unstable if stability else {}).items():
-        findings.append(
-            f"Two halves of the calibration records differ by {100 * share:.0f}% in the range of output {name!r}, "
-            f"which is over {100 * MAX_DIFFERENCE:.0f}%: sample more records."
-        )
+    if stability is not None and stability.warning:
+        findings.append(f"{stability.warning[0].upper()}{stability.warning[1:]}.")
     if report["selective"] and not report["selective"]["meets_goal"]:
         findings.append("The goal of selective quantization is not met: this is the closest file that was found.")
     causes = [layer for layer in report["layers"] if layer["remark"] and layer["added_noise"] > _MIN_ADDED]

@@ -35,9 +35,19 @@ class Stability:
     worst: Mapping[str, float]
 
     @property
-    def unstable(self) -> dict[str, float]:
-        """The outputs whose ranges are not settled."""
-        return {name: share for name, share in self.outputs.items() if share > MAX_DIFFERENCE}
+    def warning(self) -> str:
+        """Which range is not settled, in words; empty when all are.
+
+        The ranges inside count as well: after a softmax every output's range is from 0 to 1.
+        """
+        ranges = {**self.worst, **self.outputs}
+        name, share = max(ranges.items(), key=lambda item: item[1])
+        if share <= MAX_DIFFERENCE:
+            return ""
+        return (
+            f"two halves of the {self.num_records} calibration records differ by {100 * share:.0f}% in the range of "
+            f"{name!r}, over {100 * MAX_DIFFERENCE:.0f}%: sample more records"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the figures for JSON."""
