@@ -49,8 +49,10 @@ class Task:
 
     def accuracy(self, content: bytes) -> float:
         """The accuracy of a `.tflite` file on the evaluation split."""
-        outputs = TFLiteModel(content, "candidate").predict({self.input_name: self.evaluation[0]})
-        (scores,) = outputs.values()
+        model = TFLiteModel(content, "candidate")
+        # Files of other makers may have named the only input otherwise.
+        (name,) = model.inputs
+        (scores,) = model.predict({name: self.evaluation[0]}).values()
         return float(np.mean(scores.argmax(axis=1) == self.evaluation[1]))
 
 

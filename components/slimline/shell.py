@@ -1,8 +1,5 @@
 """What the component shells share: from TFX's channels, properties and URIs to what `slimline.core` takes, and back."""
 
-import errno
-import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,7 +7,6 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import tensorflow as tf
 from tfx.components.util import examples_utils
 from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.dsl.io import fileio
@@ -22,7 +18,8 @@ from tfx.utils import io_utils
 
 from slimline.core.config import Config
 from slimline.core.records import has_records, list_files
-from slimline.errors import ConfigError, ExamplesError, PipelineError, near_miss
+from slimline.core.staging import staged_folder
+from slimline.errors import ConfigError, ExamplesError, near_miss
 
 ArtifactsByKey: TypeAlias = Mapping[str, Sequence[Artifact]]
 
@@ -30,8 +27,6 @@ CONFIG = "config"
 DATA = "data"
 COMPONENT_VERSION = "component_version"
 _MAX_STRING_BYTES = 2_000
-# How C and Python word it when a disk, a quota or a limit on files is full; TensorFlow hands the words on.
-_NO_SPACE = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 
 def parameters(*keys: str) -> dict[str, ExecutionParameter]:
@@ -139,23 +134,8 @@ def staged_output(uri: str) -> Iterator[Path]:
             yield Path(folder)
             io_utils.copy_dir(folder, uri)
         return
-    target = Path(uri)
-    staging = target.with_name(f".{target.name}.partial")
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
-    try:
-        yield staging
-        target.mkdir(parents=True, exist_ok=True)
-        for path in staging.iterdir():
-            path.rename(target / path.name)
-    except (OSError, tf.errors.OpError) as error:
-        if any(words in str(error) for words in _NO_SPACE):
-            raise PipelineError(
-                f"no space to write {target}: {error}", "space for the model", "free some, or choose another root"
-            ) from error
-        raise
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+    with staged_folder(Path(uri)) as folder:
+        yield folder
 
 
 def record(artifact: Artifact, properties: Mapping[str, str | int | float]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from slimline.cli.exit_codes import NOTHING_BLESSED, OK
+from slimline.cli.exit_codes import NOT_GOOD_ENOUGH, OK
 from slimline.core.digest import model_digest
 
 pytestmark = pytest.mark.slow
@@ -88,7 +88,7 @@ def test_a_second_run_takes_every_step_from_the_cache(outcome, root):
 def test_nothing_is_pushed_when_nothing_passes_and_the_exit_code_says_so(outcome, root):
     before = sorted((root / "serving").iterdir())
     refused = slimline("run", "tests.e2e.strict:create_pipeline", "--root", str(root))
-    assert refused.returncode == NOTHING_BLESSED, refused.stderr
+    assert refused.returncode == NOT_GOOD_ENOUGH, refused.stderr
     assert "Nothing was blessed" in refused.stdout
     assert "over the limit of -0.5" in refused.stdout
     assert "Pusher: done" in refused.stderr

@@ -2,17 +2,19 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from slimline.cli.exit_codes import NOTHING_BLESSED
+from slimline.cli.exit_codes import NOT_GOOD_ENOUGH
+from slimline.core.schemes import BackendName, Data, EndType, Keep, Priority, SchemeOrAuto, Target
+from slimline.errors import ConfigError
 from slimline.running.request import Request, Runner, check_name
 
 app = typer.Typer(
     name="slimline",
     help="Turns a trained model into an edge model that is proven to be good enough, or is not shipped.",
-    epilog="Exit codes: 0 done, 1 crashed, 2 bad input, 3 nothing was blessed.",
+    epilog="Exit codes: 0 done, 1 crashed, 2 bad input, 3 not good enough.",
     no_args_is_help=True,
     # Help drawn by rich costs a third of a second on every call.
     rich_markup_mode=None,
@@ -73,6 +75,74 @@ def inspect(
 
 
 @app.command()
+def quantize(
+    model: Annotated[Path, typer.Argument(help="A model's folder or file, as a Trainer exported it.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to; new or empty.")],
+    scheme: Annotated[SchemeOrAuto, typer.Option(help="What to convert into; auto decides by --target.")],
+    calibration: Annotated[list[Path] | None, typer.Option(help="TFRecord file or folder; may be repeated.")] = None,
+    schema: Annotated[Path | None, typer.Option(help="schema.pbtxt. [default: that of the first record]")] = None,
+    label_key: Annotated[str | None, typer.Option(help="Feature that is the label.")] = None,
+    input_feature: Annotated[
+        list[str] | None, typer.Option(help="INPUT=FEATURE, for an input of another name; may be repeated.")
+    ] = None,
+    target: Annotated[Target | None, typer.Option(help="For auto: where the model will run.")] = None,
+    priority: Annotated[Priority, typer.Option(help="For auto: what matters most.")] = "size",
+    backend: Annotated[BackendName, typer.Option(help="TensorFlow's converter, or its successor.")] = "converter",
+    input_type: Annotated[EndType | None, typer.Option(help="Of the file's inputs. [default: the scheme's]")] = None,
+    output_type: Annotated[EndType | None, typer.Option(help="Of the file's outputs. [default: the scheme's]")] = None,
+    static_batch: Annotated[bool, typer.Option("--static-batch", help="Fix the batch to 1.")] = False,
+    allow_select_ops: Annotated[
+        bool, typer.Option("--allow-select-ops", help="Allow TensorFlow's own kernels.")
+    ] = False,
+    min_agreement: Annotated[
+        float | None, typer.Option(help="Keep layers from int8 until this share of decisions is the float model's.")
+    ] = None,
+    min_sqnr_db: Annotated[float | None, typer.Option(help="The same, until outputs keep this ratio to noise.")] = None,
+    keep: Annotated[Keep, typer.Option(help="Precision of the layers kept from int8.")] = "float32",
+    custom_objects: Annotated[str | None, typer.Option(help="Dotted path of a module with layers of your own.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Convert a model to TFLite, run the file, and say what it keeps; no TFX is needed."""
+    from slimline.cli.quantizing import Task, print_report, quantize_path
+
+    options: dict[str, Any] = {
+        "scheme": scheme,
+        "wishes": {"target": target, "priority": priority} if target else None,
+        "backend": backend,
+        "input_type": input_type,
+        "output_type": output_type,
+        "static_batch": static_batch,
+        "allow_select_ops": allow_select_ops,
+        "custom_objects": custom_objects,
+    }
+    if min_agreement is not None or min_sqnr_db is not None:
+        options["selective"] = {"min_agreement": min_agreement, "min_sqnr_db": min_sqnr_db, "keep": keep}
+    features = _pairs(input_feature or [], "--input-feature", "INPUT=FEATURE")
+    task = Task(model, output, options, tuple(calibration or ()), schema, label_key, features)
+    report = quantize_path(task)
+    if as_json:
+        print(json.dumps(report, indent=1))
+    else:
+        print_report(report)
+    if report["selective"] is not None and not report["selective"]["meets_goal"]:
+        raise typer.Exit(NOT_GOOD_ENOUGH)
+
+
+@app.command()
+def advise(
+    target: Annotated[Target, typer.Option(help="Where the model will run.")],
+    data: Annotated[Data, typer.Option(help="Examples that there are.")] = "unlabelled",
+    priority: Annotated[Priority, typer.Option(help="What matters most.")] = "size",
+    as_json: JsonOption = False,
+) -> None:
+    """Tell which scheme suits a device and the data that there is, and why; nothing is run."""
+    from slimline.cli.advising import print_advice
+    from slimline.core.advisor import Wishes
+
+    print_advice(Wishes(target=target, priority=priority), data, as_json=as_json)
+
+
+@app.command()
 def lineage(
     path: Annotated[Path, typer.Argument(help="A .tflite file, a pushed folder or a model's folder.")],
     metadata: Annotated[
@@ -84,6 +154,14 @@ def lineage(
     from slimline.cli.tracing import trace_file
 
     trace_file(path, metadata, as_json=as_json)
+
+
+def _pairs(listed: list[str], option: str, form: str) -> dict[str, str]:
+    """Splits options of the form NAME=VALUE."""
+    for text in listed:
+        if "=" not in text:
+            raise ConfigError(f"{option} {text!r}", form, "write both sides, with an equals sign")
+    return dict(text.split("=", 1) for text in listed)
 
 
 def _run(pipeline: str, runner: Runner, root: Path | None, as_json: bool) -> None:
@@ -98,4 +176,4 @@ def _run(pipeline: str, runner: Runner, root: Path | None, as_json: bool) -> Non
     else:
         print_outcome(outcome)
     if outcome["validated"] and outcome["chosen"] is None:
-        raise typer.Exit(NOTHING_BLESSED)
+        raise typer.Exit(NOT_GOOD_ENOUGH)

@@ -5,5 +5,5 @@ OK = 0
 FAILED = 1
 # A wrong argument, file, model or configuration: the message says what to do. It is also what a wrong option gives.
 BAD_INPUT = 2
-# The pipeline ran as it should, and no candidate was good enough.
-NOTHING_BLESSED = 3
+# All ran as it should, and what came out was not good enough: no candidate passed, or a goal was not met.
+NOT_GOOD_ENOUGH = 3

@@ -1,9 +1,7 @@
 """Shows what can be done to a model, technique by technique."""
 
 import json
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from slimline.cli.native_messages import without_native_messages
 from slimline.errors import ModelError
 
 _STYLES = {"applies": "green", "partly": "yellow", "refused": "red"}
@@ -26,7 +25,7 @@ def inspect_path(path: Path, custom_objects: str | None, *, as_json: bool) -> No
     """
     if not path.exists():
         raise ModelError(f"nothing at {path}", "a model's folder or file", "check the path")
-    with Console(stderr=True).status("loading TensorFlow and the model"), _without_native_messages():
+    with Console(stderr=True).status("loading TensorFlow and the model"), without_native_messages():
         from slimline.core.inspection import inspect_model
         from slimline.core.intake import load_model
 
@@ -72,16 +71,3 @@ def _statements(preflight: Mapping[str, Any]) -> dict[str, list[str]]:
 def _names(layers: list[str]) -> str:
     more = f" and {len(layers) - _MAX_NAMES} more" if len(layers) > _MAX_NAMES else ""
     return ", ".join(layers[:_MAX_NAMES]) + more
-
-
-@contextmanager
-def _without_native_messages() -> Iterator[None]:
-    """Keeps TensorFlow's C++ messages, which no setting of Python reaches, off the screen while all goes well."""
-    saved = os.dup(2)
-    with open(os.devnull, "w") as nowhere:  # noqa: PTH123
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)

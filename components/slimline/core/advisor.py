@@ -6,15 +6,11 @@ compute comes first, then what the data allow, then the wish. `docs/quantization
 """
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 from slimline.core.config import Config
-from slimline.core.schemes import Scheme
+from slimline.core.schemes import Data, Priority, Scheme, Target
 from slimline.errors import ConfigError
-
-Target: TypeAlias = Literal["cpu", "gpu", "edgetpu", "hexagon", "micro"]
-Priority: TypeAlias = Literal["accuracy", "size", "latency"]
-Data: TypeAlias = Literal["none", "unlabelled", "labelled"]
 
 _INTEGER_ONLY = {
     "edgetpu": "an Edge TPU computes in 8-bit integers only",

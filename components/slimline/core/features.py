@@ -12,6 +12,7 @@ import tensorflow as tf
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
+from slimline.core.example_features import example_parser, values_of
 from slimline.core.intake import TrainedModel
 from slimline.errors import ExamplesError, near_miss
 
@@ -39,6 +40,24 @@ def load_schema(path: str) -> schema_pb2.Schema:
         return text_format.Parse(text, schema_pb2.Schema())
     except text_format.ParseError as error:
         raise ExamplesError(f"{path} is no schema: {error}", "a schema.pbtxt", "write it with SchemaGen") from None
+
+
+def infer_schema(record: bytes) -> schema_pb2.Schema:
+    """Returns the schema that one serialized tf.Example stands for, where nobody wrote one.
+
+    Raises:
+      ExamplesError: The record is no tf.Example.
+    """
+    example = example_parser()(record)
+    schema = schema_pb2.Schema()
+    for name in sorted(example.features.feature):
+        values = values_of(example, name)
+        if not values:
+            continue
+        kind = schema_pb2.BYTES if isinstance(values[0], bytes) else schema_pb2.FLOAT
+        feature = schema.feature.add(name=name, type=schema_pb2.INT if isinstance(values[0], int) else kind)
+        feature.shape.dim.add(size=len(values))
+    return schema
 
 
 def match_inputs(

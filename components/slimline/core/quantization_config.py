@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from slimline.core.advisor import Advice, Data, Wishes, advise
+from slimline.core.advisor import Advice, Wishes, advise
 from slimline.core.config import Config
 from slimline.core.qat import QatConfig
-from slimline.core.schemes import END_TYPES, BackendName, EndType, Scheme
+from slimline.core.schemes import END_TYPES, BackendName, Data, EndType, SchemeOrAuto
 from slimline.core.selective import SelectiveConfig
 
 
@@ -36,7 +36,7 @@ class QuantizationConfig(Config):
       on_lost_gain: What to do when zeros or clusters of the model are lost in the file: say so, or fail.
     """
 
-    scheme: Scheme | Literal["auto"]
+    scheme: SchemeOrAuto
     wishes: Wishes | None = None
     training: Literal["qat"] | None = None
     qat: QatConfig | None = None

@@ -1,4 +1,4 @@
-"""The schemes of quantization, and what each can have at its ends.
+"""The words that options are made of: schemes of quantization, the types at their ends, targets and wishes.
 
 They are those of https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/post_training_quantization.
 """
@@ -6,6 +6,7 @@ They are those of https://ai.google.dev/edge/litert/conversion/tensorflow/quanti
 from typing import Literal, TypeAlias, get_args
 
 Scheme: TypeAlias = Literal["float32", "float16", "dynamic_range", "int8", "int16x8"]
+SchemeOrAuto: TypeAlias = Literal["auto", "float32", "float16", "dynamic_range", "int8", "int16x8"]
 SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
 # Schemes that fix the range of every activation, and so need records to measure it on.
 CALIBRATED_SCHEMES: tuple[Scheme, ...] = ("int8", "int16x8")
@@ -20,3 +21,10 @@ END_TYPES: dict[Scheme, tuple[EndType, ...]] = {
     "int16x8": ("float32",),
 }
 BackendName: TypeAlias = Literal["converter", "litert-quantizer"]
+# What a layer that int8 hurts is kept in.
+Keep: TypeAlias = Literal["float32", "int16"]
+
+# What the advisor asks.
+Target: TypeAlias = Literal["cpu", "gpu", "edgetpu", "hexagon", "micro"]
+Priority: TypeAlias = Literal["accuracy", "size", "latency"]
+Data: TypeAlias = Literal["none", "unlabelled", "labelled"]

@@ -8,7 +8,6 @@ until the goal is met; then whatever turns out not to be needed is given back.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -16,6 +15,7 @@ from pydantic import Field, model_validator
 from slimline.core.comparison import OutputComparison, compare_outputs, worst_agreement, worst_sqnr_db
 from slimline.core.config import Config
 from slimline.core.observation import ActivationError, added_noise
+from slimline.core.schemes import Keep
 from slimline.errors import ModelError
 
 
@@ -31,7 +31,7 @@ class SelectiveConfig(Config):
 
     min_agreement: float | None = Field(default=None, gt=0, le=1)
     min_sqnr_db: float | None = None
-    keep: Literal["float32", "int16"] = "float32"
+    keep: Keep = "float32"
     max_conversions: int = Field(default=16, ge=2)
 
     @model_validator(mode="after")

@@ -25,12 +25,14 @@ class BottomK:
         # A heap with the largest rank on top: ranks are compared as negated integers.
         self._heap: list[tuple[int, bytes]] = []
         self._kept: set[int] = set()
+        # Nothing of this rank or a larger one is taken any more. Bytes compare as the numbers do.
+        self._bound = b"\xff" * (RANK_BYTES + 1)
 
     def add(self, record_rank: bytes, record: bytes) -> None:
         """Takes a record into account; a record that was seen before changes nothing."""
-        key = -int.from_bytes(record_rank, "big")
-        if len(self._heap) == self._num_records and key <= self._heap[0][0]:
+        if record_rank >= self._bound:
             return
+        key = -int.from_bytes(record_rank, "big")
         if key in self._kept:
             return
         self._kept.add(key)
@@ -39,6 +41,8 @@ class BottomK:
         else:
             removed, _ = heapq.heapreplace(self._heap, (key, record))
             self._kept.discard(removed)
+        if len(self._heap) == self._num_records:
+            self._bound = (-self._heap[0][0]).to_bytes(RANK_BYTES, "big")
 
     def ranked(self) -> list[RankedRecord]:
         """Returns (rank, record) pairs in ascending order of rank."""

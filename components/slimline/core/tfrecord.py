@@ -1,7 +1,8 @@
 """Reads and writes TFRecord files with their checksums, without TensorFlow.
 
 Each record is a little-endian uint64 length, a masked CRC-32C of those eight bytes, the data, and a masked CRC-32C of
-the data (https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details). Sampling reads whole
+the data (https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details). GZIP is unpacked by isal, in
+half the time of zlib. Sampling reads whole
 shards from streams that Beam opens, and errors name the record: TensorFlow's readers do neither (docs/decisions.md).
 """
 
@@ -13,11 +14,13 @@ from collections.abc import Iterable, Iterator
 from typing import IO, Protocol
 
 import google_crc32c
+from isal import igzip, isal_zlib
 from typing_extensions import Buffer
 
 from slimline.errors import ExamplesError
 
-_BUFFER_BYTES = 1 << 18
+_CHUNK_BYTES = 1 << 18
+_MAX_LENGTHS = 4_096
 _GZIP_MAGIC = b"\x1f\x8b"
 _LENGTH = struct.Struct("<Q")
 _CRC = struct.Struct("<I")
@@ -43,16 +46,15 @@ def read_records(stream: Readable, name: str) -> Iterator[bytes]:
       ExamplesError: A checksum is wrong, or the file ends inside a record.
     """
     head = _read_head(stream)
-    buffered = io.BufferedReader(_Raw(stream, head), _BUFFER_BYTES)
-    reader: IO[bytes] = buffered
+    reader: IO[bytes] = io.BufferedReader(_Raw(stream, head), _CHUNK_BYTES)
     if is_gzip(head):
-        reader = io.BufferedReader(gzip.GzipFile(fileobj=buffered), _BUFFER_BYTES)
+        reader = igzip.IGzipFile(fileobj=reader)
     index = 0
     try:
-        while header := reader.read(_HEADER_BYTES):
-            yield _read_record(reader, header)
+        for record in _split(reader):
+            yield record
             index += 1
-    except (_BrokenRecordError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+    except (_BrokenRecordError, EOFError, gzip.BadGzipFile, zlib.error, isal_zlib.error) as error:
         raise ExamplesError(
             f"record {index} of {name} is broken: {error}",
             "TFRecord records with valid checksums, plain or GZIP",
@@ -60,12 +62,65 @@ def read_records(stream: Readable, name: str) -> Iterator[bytes]:
         ) from None
 
 
+def _split(reader: IO[bytes]) -> Iterator[bytes]:
+    """Cuts records out of large pieces of a file: reading them one by one takes twice as long."""
+    # Lengths by header, once its checksum was found right: most files have few different ones.
+    lengths: dict[bytes, int] = {}
+    data, start = b"", 0
+    while True:
+        stop = start + _HEADER_BYTES
+        if stop > len(data):
+            data, start = data[start:] + _read_at_least(reader, _HEADER_BYTES), 0
+            if not data:
+                return
+            if len(data) < _HEADER_BYTES:
+                raise _BrokenRecordError("the file ends inside a header")
+            continue
+        header = data[start:stop]
+        num_bytes = lengths.get(header)
+        if num_bytes is None:
+            num_bytes = _checked_length(header)
+            if len(lengths) < _MAX_LENGTHS:
+                lengths[header] = num_bytes
+        end = stop + num_bytes
+        if end + _CRC.size > len(data):
+            missing = end + _CRC.size - len(data)
+            more = _read_at_least(reader, missing)
+            if len(more) < missing:
+                raise _BrokenRecordError("the file ends inside it")
+            data, start = data[start:] + more, 0
+            continue
+        record = data[stop:end]
+        if masked_crc32c(record) != _CRC.unpack_from(data, end)[0]:
+            raise _BrokenRecordError("the checksum of its data is wrong")
+        yield record
+        start = end + _CRC.size
+
+
+def _read_at_least(reader: IO[bytes], num_bytes: int) -> bytes:
+    """Reads a piece, or as many as it takes for so many bytes; fewer only at the file's end."""
+    parts = []
+    while num_bytes > 0 and (part := reader.read(_CHUNK_BYTES)):
+        parts.append(part)
+        num_bytes -= len(part)
+    return b"".join(parts)
+
+
+def _checked_length(header: bytes) -> int:
+    if not _has_valid_length(header):
+        raise _BrokenRecordError("the checksum of its length is wrong")
+    (num_bytes,) = _LENGTH.unpack_from(header)
+    if num_bytes > _MAX_BYTES:
+        raise _BrokenRecordError(f"it has {num_bytes} bytes, where protocol buffers end at 2 GiB")
+    return int(num_bytes)
+
+
 def compressed_records(records: Iterable[bytes]) -> bytes:
     """Returns the content of a GZIP TFRecord file: the same for the same records, since it holds no time."""
     parts = []
     for record in records:
         length = _LENGTH.pack(len(record))
-        parts += [length, _CRC.pack(_masked_crc32c(length)), record, _CRC.pack(_masked_crc32c(record))]
+        parts += [length, _CRC.pack(masked_crc32c(length)), record, _CRC.pack(masked_crc32c(record))]
     return gzip.compress(b"".join(parts), mtime=0)
 
 
@@ -113,27 +168,11 @@ class _BrokenRecordError(Exception):
     """A record's bytes do not add up."""
 
 
-def _read_record(reader: IO[bytes], header: bytes) -> bytes:
-    if len(header) < _HEADER_BYTES:
-        raise _BrokenRecordError("the file ends inside a header")
-    if not _has_valid_length(header):
-        raise _BrokenRecordError("the checksum of its length is wrong")
-    (num_bytes,) = _LENGTH.unpack_from(header)
-    if num_bytes > _MAX_BYTES:
-        raise _BrokenRecordError(f"it has {num_bytes} bytes, where protocol buffers end at 2 GiB")
-    data = reader.read(num_bytes + _CRC.size)
-    if len(data) < num_bytes + _CRC.size:
-        raise _BrokenRecordError("the file ends inside it")
-    record = data[:num_bytes]
-    if _masked_crc32c(record) != _CRC.unpack_from(data, num_bytes)[0]:
-        raise _BrokenRecordError("the checksum of its data is wrong")
-    return record
-
-
 def _has_valid_length(header: bytes) -> bool:
-    return bool(_masked_crc32c(header[: _LENGTH.size]) == _CRC.unpack_from(header, _LENGTH.size)[0])
+    return bool(masked_crc32c(header[: _LENGTH.size]) == _CRC.unpack_from(header, _LENGTH.size)[0])
 
 
-def _masked_crc32c(data: bytes) -> int:
+def masked_crc32c(data: bytes) -> int:
+    """Returns the checksum as the format stores it."""
     crc = int(google_crc32c.value(data))
     return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF

@@ -173,10 +173,10 @@ class _Collector:
         self._parse = example_parser() if config.strata or config.extremes else None
 
     def add(self, record: bytes) -> None:
-        ranked = (rank(record, self._config.seed), record)
-        self._overall.add(*ranked)
+        record_rank = rank(record, self._config.seed)
+        self._overall.add(record_rank, record)
         if self._parse is not None:
-            self._add_parsed(self._parse(record), ranked)
+            self._add_parsed(self._parse(record), (record_rank, record))
 
     def _add_parsed(self, example: Any, ranked: RankedRecord) -> None:
         strata = self._config.strata

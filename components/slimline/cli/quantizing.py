@@ -1,0 +1,171 @@
+"""Quantizes a model on this machine, without TFX."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from slimline import names
+from slimline.cli.native_messages import without_native_messages
+from slimline.errors import ConfigError, ExamplesError, ModelError
+
+if TYPE_CHECKING:
+    from slimline.core.intake import TrainedModel
+    from slimline.core.packaging import Package
+    from slimline.core.quantization import Representative
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the command line asks for.
+
+    Attributes:
+      model: Folder or file, as a Trainer exported it.
+      output: Folder to write to, which must be new or empty.
+      options: Of `QuantizationConfig`.
+      calibration: Files or folders of TFRecords.
+      schema: The records' schema; taken from the first record when there is none.
+      label_key: Feature that is no input.
+      input_features: Features for inputs of another name.
+    """
+
+    model: Path
+    output: Path
+    options: Mapping[str, Any]
+    calibration: Sequence[Path] = ()
+    schema: Path | None = None
+    label_key: str | None = None
+    input_features: Mapping[str, str] = field(default_factory=dict)
+
+
+def quantize_path(task: Task) -> dict[str, Any]:
+    """Converts a model, runs the file, and writes it with its report.
+
+    Returns:
+      The report, with `path` of the file.
+
+    Raises:
+      SlimlineError: The model, the records or the options do not fit; nothing is written then.
+    """
+    if not task.model.exists():
+        raise ModelError(f"nothing at {task.model}", "a model's folder or file", "check the path")
+    if task.output.exists() and (not task.output.is_dir() or any(task.output.iterdir())):
+        raise ConfigError(f"--output {task.output}, which is there already", "a new or empty folder", "choose another")
+    files = _record_files(task.calibration)
+    with Console(stderr=True).status("loading TensorFlow, converting and running the file"), without_native_messages():
+        from slimline.core.staging import staged_folder
+
+        packed = _make(task, files)
+        with staged_folder(task.output) as folder:
+            packed.write(folder)
+    return {"path": str(task.output / names.SERVING_FOLDER / names.TFLITE_FILE), **packed.report}
+
+
+def _make(task: Task, files: tuple[str, ...]) -> "Package":
+    from slimline.core.delivery import produce
+    from slimline.core.digest import model_digest
+    from slimline.core.examples import ExamplesConfig
+    from slimline.core.intake import load_model
+    from slimline.core.packaging import describe_inputs, package
+    from slimline.core.provenance import describe_origin
+    from slimline.core.quantization_config import QuantizationConfig, decide
+    from slimline.core.records import files_digest
+
+    config, advice = decide(QuantizationConfig(**task.options), has_calibration=bool(files), has_examples=False)
+    model = load_model(task.model, config.custom_objects)
+    # No label is read: a model without one is said to have its input for it.
+    label: dict[str, Any] = {"label_key": task.label_key} if task.label_key else {"label_is_input": True}
+    data = ExamplesConfig(**label, input_features=dict(task.input_features))
+    schema = _read_schema(task, files) if files else None
+    representative = _representative(files, schema, model, data) if files else None
+    origin = describe_origin(
+        source_digest=model_digest(task.model),
+        config=config.to_json(),
+        backend=config.backend,
+        calibration_digest=files_digest(files) if files else None,
+        training_digest=None,
+    )
+    product = produce(model, config, representative)
+    inputs = describe_inputs(model, schema, data)
+    return package(model, config, product, representative, inputs=inputs, origin=origin, advice=advice)
+
+
+def _read_schema(task: Task, files: tuple[str, ...]) -> Any:
+    from slimline.core.features import infer_schema, load_schema
+    from slimline.core.records import read_all
+
+    if task.schema is not None:
+        return load_schema(str(task.schema))
+    record = next(read_all(files), None)
+    if record is None:
+        raise ExamplesError(f"no record in {', '.join(files)}", "at least one", "give other files")
+    return infer_schema(record)
+
+
+def _representative(files: tuple[str, ...], schema: Any, model: "TrainedModel", data: Any) -> "Representative":
+    from slimline.core.examples import representative_inputs
+    from slimline.core.records import check_records
+
+    records = check_records(files)
+
+    def read() -> Iterator[dict[str, Any]]:
+        return representative_inputs(records, schema, model, data)
+
+    next(read())
+    return read
+
+
+def _record_files(paths: Sequence[Path]) -> tuple[str, ...]:
+    """Returns files as they are, and of a folder its files but for JSON, as in a CalibrationSampler's output."""
+    files: list[Path] = []
+    for path in paths:
+        found = sorted(path.iterdir()) if path.is_dir() else [path]
+        chosen = [file for file in found if file.is_file() and file.suffix != ".json"]
+        if not chosen:
+            raise ExamplesError(f"--calibration {path}, where there is no file", "TFRecord files", "check the path")
+        files += chosen
+    return tuple(str(file) for file in files)
+
+
+def print_report(report: Mapping[str, Any], console: Console | None = None) -> None:
+    """Prints sizes, closeness and findings of a quantized file; on standard output unless told else."""
+    console = console or Console(highlight=False)
+    for reason in (report["advice"] or {"reasons": ()})["reasons"]:
+        console.print(f"{report['scheme']}: {reason}", markup=False, soft_wrap=True)
+    console.print(_sizes(report["sizes"], report["scheme"]))
+    for name, output in (report["trial"] or {"outputs": {}})["outputs"].items():
+        agreement = "" if output["agreement"] is None else f"agrees with the float model in {output['agreement']:.1%}, "
+        noise = "no noise at all" if output["sqnr_db"] is None else f"SQNR {output['sqnr_db']:.1f} dB"
+        console.print(f"output {name}: {agreement}{noise}", markup=False, soft_wrap=True)
+    if report["selective"] is not None:
+        _print_selection(report["selective"], console)
+    for finding in report["findings"]:
+        console.print(f"- {finding}", markup=False, soft_wrap=True)
+    console.print(f"Written to {report['path']}", markup=False, soft_wrap=True)
+
+
+def _print_selection(selective: Mapping[str, Any], console: Console) -> None:
+    met = "met" if selective["meets_goal"] else "not met"
+    console.print(
+        f"goal {met} after {selective['num_conversions']} conversions; {len(selective['kept'])} operation(s) kept in "
+        f"{selective['precision']}",
+        markup=False,
+        soft_wrap=True,
+    )
+    for name in selective["kept"]:
+        console.print(f"  kept: {name}", markup=False, soft_wrap=True)
+
+
+def _sizes(sizes: Mapping[str, Any], scheme: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("file", no_wrap=True)
+    for heading in ("bytes", "gzip", "smaller", "gzip smaller"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_row("float32", f"{sizes['float_bytes']:,}", f"{sizes['float_gzip_bytes']:,}", "", "", style="dim")
+    smaller = (f"{sizes['times_smaller']:.2f}x", f"{sizes['times_smaller_gzip']:.2f}x")
+    table.add_row(scheme, f"{sizes['bytes']:,}", f"{sizes['gzip_bytes']:,}", *smaller)
+    return table
