@@ -4,10 +4,12 @@ First the same int8 file by both, in turns: bytes, accuracy, seconds, and what t
 int8 breaks, and what selective quantization makes of it.
 """
 
+import io
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import redirect_stdout
 
 import numpy as np
 import tensorflow as tf
@@ -33,7 +35,8 @@ _WIDE = 3_000.0
 def convert_plainly(model: tf_keras.Model, task: Task) -> bytes:
     """Converts as LiteRT's guide does, from the exported model."""
     with tempfile.TemporaryDirectory() as folder:
-        model.export(folder)
+        with redirect_stdout(io.StringIO()):
+            model.export(folder)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = lambda: ([record[task.input_name]] for record in task.representative()())

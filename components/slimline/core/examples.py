@@ -76,6 +76,7 @@ def labelled_batches(
     *,
     batch_size: int,
     shuffle_seed: int | None = None,
+    with_records: bool = False,
 ) -> tf.data.Dataset:
     """Reads a split as a dataset of (inputs, label).
 
@@ -87,6 +88,7 @@ def labelled_batches(
       batch_size: Examples per batch; the last batch may be smaller.
       shuffle_seed: Shuffles anew in each pass, the same way for the same seed; no shuffling when left out. A user's
         `input_fn` shuffles itself.
+      with_records: Gives pairs of (serialized records, (inputs, label)) instead. A user's `input_fn` has no records.
 
     Returns:
       A dataset whose inputs are a dictionary from input name to a tensor of the input's shape and dtype, and whose
@@ -102,10 +104,11 @@ def labelled_batches(
     dataset = open_records(records)
     if shuffle_seed is not None:
         dataset = dataset.shuffle(min(records.num_records, _SHUFFLE_BUFFER), seed=shuffle_seed)
-    batches = dataset.batch(batch_size).map(parse).prefetch(1)
+    serialized = dataset.batch(batch_size)
+    batches = serialized.map(parse).prefetch(1)
     if config.preprocessing_fn is not None:
         _require_pair(batches.element_spec, f"preprocessing_fn={config.preprocessing_fn!r}", model)
-    return batches
+    return serialized.map(lambda records: (records, parse(records))).prefetch(1) if with_records else batches
 
 
 def representative_inputs(

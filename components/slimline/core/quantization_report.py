@@ -24,6 +24,8 @@ _WIDE_SPREAD = 50.0
 # A layer that adds less is no cause worth to be named first.
 _MIN_ADDED = 10 ** (-_FAIR_DB / 10)
 _NO_LAYER = ("QUANTIZE", "DEQUANTIZE")
+# Classes that never occur have scores near zero, whose noise is of no consequence.
+_PROBABILITIES = ("SOFTMAX", "LOGISTIC")
 _NUM_WORST = 5
 
 
@@ -183,7 +185,8 @@ def remark(error: ActivationError, added: float) -> str:
       added: The share of noise that its inputs do not have.
     """
     lost = f"{error.lost_channels} of {len(error.signal)} channels are lost"
-    if error.noise_share <= _MIN_ADDED and not error.lost_channels:
+    is_close = error.sqnr_db >= _GOOD_DB and error.operation.op in _PROBABILITIES
+    if is_close or (error.noise_share <= _MIN_ADDED and not error.lost_channels):
         return ""
     if added <= _MIN_ADDED:
         return "it passes on the noise of its inputs"

@@ -1,9 +1,9 @@
 """Reads and writes TFRecord files with their checksums, without TensorFlow.
 
 Each record is a little-endian uint64 length, a masked CRC-32C of those eight bytes, the data, and a masked CRC-32C of
-the data (https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details). GZIP is unpacked by isal, in
-half the time of zlib. Sampling reads whole
-shards from streams that Beam opens, and errors name the record: TensorFlow's readers do neither (docs/decisions.md).
+the data (https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details). Sampling reads whole shards
+from streams that Beam opens, and errors name the record: TensorFlow's readers do neither (docs/decisions.md). isal
+unpacks GZIP in half the time of zlib.
 """
 
 import gzip
@@ -11,7 +11,7 @@ import io
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
-from typing import IO, Protocol
+from typing import IO, Protocol, cast
 
 import google_crc32c
 from isal import igzip, isal_zlib
@@ -54,7 +54,7 @@ def read_records(stream: Readable, name: str) -> Iterator[bytes]:
         for record in _split(reader):
             yield record
             index += 1
-    except (_BrokenRecordError, EOFError, gzip.BadGzipFile, zlib.error, isal_zlib.error) as error:
+    except _BROKEN as error:
         raise ExamplesError(
             f"record {index} of {name} is broken: {error}",
             "TFRecord records with valid checksums, plain or GZIP",
@@ -176,3 +176,12 @@ def masked_crc32c(data: bytes) -> int:
     """Returns the checksum as the format stores it."""
     crc = int(google_crc32c.value(data))
     return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+_BROKEN: tuple[type[Exception], ...] = (
+    _BrokenRecordError,
+    EOFError,
+    gzip.BadGzipFile,
+    zlib.error,
+    cast(type[Exception], isal_zlib.error),
+)

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from tfx.dsl.components.base import executor_spec
-from tfx.dsl.components.base.base_component import BaseComponent
+from tfx.dsl.components.base.base_beam_component import BaseBeamComponent
 from tfx.types import standard_artifacts
 from tfx.types.channel import BaseChannel, Channel
 from tfx.types.component_spec import ChannelParameter, ComponentSpec
@@ -17,7 +17,7 @@ from slimline.core.gates import GateConfig
 from slimline.edge_validator.executor import CANDIDATE_KEYS, CANDIDATE_NAMES, EdgeValidatorExecutor
 from slimline.errors import ConfigError
 
-VERSION = "1"
+VERSION = "2"
 
 
 class EdgeValidatorSpec(ComponentSpec):
@@ -35,19 +35,20 @@ class EdgeValidatorSpec(ComponentSpec):
     }
     OUTPUTS = {
         "blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
+        "infra_blessing": ChannelParameter(type=standard_artifacts.InfraBlessing),
         "blessed_model": ChannelParameter(type=standard_artifacts.Model),
         "evaluation": ChannelParameter(type=EdgeEvaluation),
     }
 
 
-class EdgeValidator(BaseComponent):
+class EdgeValidator(BaseBeamComponent):
     """Compares candidates with the Trainer's model and blesses the best that stays within all limits.
 
-    Wire `blessed_model` and `blessing` to TFX's Pusher.
+    Wire `blessed_model`, `blessing` and `infra_blessing` to TFX's Pusher.
     """
 
     SPEC_CLASS = EdgeValidatorSpec
-    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(EdgeValidatorExecutor)
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(EdgeValidatorExecutor)
 
     def __init__(
         self,
@@ -82,6 +83,7 @@ class EdgeValidator(BaseComponent):
                 candidate_names=json.dumps(labels),
                 component_version=VERSION,
                 blessing=Channel(type=standard_artifacts.ModelBlessing),
+                infra_blessing=Channel(type=standard_artifacts.InfraBlessing),
                 blessed_model=Channel(type=standard_artifacts.Model),
                 evaluation=Channel(type=EdgeEvaluation),
                 **dict(zip(CANDIDATE_KEYS, candidates, strict=False)),

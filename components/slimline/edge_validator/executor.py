@@ -1,142 +1,166 @@
-"""Runs `slimline.core.evaluation` on TFX artifacts, and writes its verdict as Pusher reads it."""
+"""Runs `slimline.transforms.evaluation` and `slimline.core.evaluation` on TFX artifacts."""
 
 import json
-import shutil
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from tfx.dsl.components.base.base_executor import BaseExecutor
+import apache_beam as beam
+from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
+from tfx.dsl.io import fileio
 from tfx.types.artifact import Artifact
+from typing_extensions import override
 
-from slimline import names, shell
-from slimline.core.digest import file_digest, model_digest
-from slimline.core.evaluation import Candidate, Evaluation, evaluate
-from slimline.core.examples import ExamplesConfig, as_numpy, labelled_batches
-from slimline.core.features import load_schema
+from slimline import names, progress, shell
+from slimline.core.digest import model_digest
+from slimline.core.evaluation import Evaluation, conclude
 from slimline.core.gates import GateConfig
 from slimline.core.intake import load_model
-from slimline.core.model_io import read_tflite
-from slimline.core.records import check_records
-from slimline.errors import ModelError
+from slimline.core.sampling import SamplingConfig
+from slimline.core.tallies import Tallies
+from slimline.edge_validator.outputs import bless, refuse, write_evaluation
+from slimline.errors import ExamplesError
+from slimline.transforms.evaluation import (
+    EvaluateFiles,
+    EvaluationJob,
+    close_evaluators,
+    local_copy,
+    open_evaluator,
+    read_candidate,
+    read_tallies,
+    write_tallies,
+)
+from slimline.transforms.overlap import FindSampled, write_found
+from slimline.transforms.runner import pinned_arguments
+from slimline.transforms.sampling import SampleFiles, source_files, write_sample
 
 CANDIDATE_KEYS = tuple(f"candidate_{number:02}" for number in range(1, 17))
 CANDIDATE_NAMES = "candidate_names"
+# Records of the evaluation split that are looked for in the training split: the share found is sure to a few percent.
+_NUM_LOOKED_FOR = 256
 
 
-class EdgeValidatorExecutor(BaseExecutor):
+class EdgeValidatorExecutor(BaseBeamExecutor):
     """Executor of `EdgeValidator`."""
 
     def Do(  # noqa: N802
         self, input_dict: shell.ArtifactsByKey, output_dict: shell.ArtifactsByKey, exec_properties: dict[str, Any]
     ) -> None:
-        """Evaluates all candidates; writes evaluation, blessing and the blessed model, or the refusal."""
+        """Evaluates all candidates; writes evaluation, blessings and the blessed model, or the refusal."""
         config = GateConfig.from_json(exec_properties[shell.CONFIG])
-        data = ExamplesConfig.from_json(exec_properties[shell.DATA])
-        with shell.local_folder(shell.single(input_dict, "baseline").uri) as folder:
-            baseline = load_model(folder, config.custom_objects)
-            baseline_digest = model_digest(folder)
         labels = json.loads(exec_properties[CANDIDATE_NAMES])
         artifacts = {label: shell.single(input_dict, key) for label, key in zip(labels, CANDIDATE_KEYS, strict=False)}
-        schema = load_schema(shell.schema_file(shell.single(input_dict, "schema")))
-        records = check_records(shell.split_files(shell.single(input_dict, "examples"), config.split))
-        batches = labelled_batches(records, schema, baseline, data, batch_size=config.batch_size)
-        evaluation = evaluate(
-            baseline,
-            [_read_candidate(label, artifact) for label, artifact in artifacts.items()],
-            as_numpy(batches, records),
-            config,
+        baseline = shell.single(input_dict, "baseline")
+        job = EvaluationJob(
+            baseline=baseline.uri,
+            candidates=tuple(
+                (label, artifact.get_string_custom_property(names.SCHEME), artifact.uri)
+                for label, artifact in artifacts.items()
+            ),
+            schema=shell.schema_file(shell.single(input_dict, "schema")),
+            config=exec_properties[shell.CONFIG],
+            data=exec_properties[shell.DATA],
         )
-        outputs = {key: shell.single(output_dict, key) for key in ("evaluation", "blessing", "blessed_model")}
-        _write_evaluation(outputs["evaluation"], evaluation, baseline_digest)
+        examples = shell.single(input_dict, "examples")
+        files = shell.split_files(examples, config.split)
+        with _evaluators(), _scratch_folder(shell.single(output_dict, "evaluation").uri) as folder:
+            tallies = self._count(files, job, folder)
+            warnings = self._find_overlap(examples, files, config, folder)
+            evaluation = self._conclude(files, job, tallies, config, warnings)
+        baseline_digest = model_digest(local_copy(baseline.uri))
+        write_evaluation(shell.single(output_dict, "evaluation"), evaluation, baseline_digest)
+        blessings = {key: shell.single(output_dict, key) for key in ("blessing", "infra_blessing", "blessed_model")}
         if evaluation.chosen is None:
-            _refuse(outputs["blessing"], outputs["blessed_model"], list(artifacts.values()), evaluation)
+            refuse(blessings, list(artifacts.values()), evaluation)
         else:
-            _bless(outputs["blessing"], outputs["blessed_model"], artifacts[evaluation.chosen], evaluation)
+            bless(blessings, artifacts[evaluation.chosen], evaluation)
 
+    def _count(self, files: Sequence[str], job: EvaluationJob, folder: str) -> Tallies:
+        path = f"{folder}/tallies"
+        with self._make_beam_pipeline() as pipeline:
+            _ = (
+                pipeline
+                | "Files" >> beam.Create(files)
+                | "Evaluate" >> EvaluateFiles(job)
+                | "Write" >> beam.Map(write_tallies, path)
+            )
+        return read_tallies(path)
 
-def _read_candidate(label: str, artifact: Artifact) -> Candidate:
-    content: bytes | ModelError
-    try:
-        with shell.local_folder(artifact.uri) as folder:
-            content = read_tflite(folder)
-    except ModelError as error:
-        # One unreadable candidate is that candidate's verdict; the others are still judged.
-        content = error
-    return Candidate(label, artifact.get_string_custom_property(names.SCHEME), content)
-
-
-def _write_evaluation(output: Artifact, evaluation: Evaluation, baseline_digest: str) -> None:
-    with shell.staged_output(output.uri) as folder:
-        path = folder / names.EVALUATION_FILE
-        path.write_text(json.dumps(evaluation.to_dict(), indent=1) + "\n")
-        digest = file_digest(path)
-    shell.record(
-        output,
-        {
-            names.CONTENT_DIGEST: digest,
-            names.BASELINE_DIGEST: baseline_digest,
-            names.CHOSEN: evaluation.chosen or "",
-            **{names.BASELINE_PREFIX + name: value for name, value in evaluation.baseline["metrics"].items()},
-        },
-    )
-
-
-def _bless(blessing: Artifact, blessed_model: Artifact, candidate: Artifact, evaluation: Evaluation) -> None:
-    assert evaluation.chosen is not None
-    report = evaluation.report_of(evaluation.chosen)
-    with shell.local_folder(candidate.uri) as source, shell.staged_output(blessed_model.uri) as folder:
-        _copy_serving(source, folder)
-        digest = model_digest(folder)
-    if digest != report.content_digest:
-        raise ModelError(
-            f"{candidate.uri} holds {digest}, but {report.content_digest} was evaluated",
-            "a model that does not change while it is validated",
-            "find out what writes to that folder, and run the pipeline again",
+    def _conclude(
+        self, files: Sequence[str], job: EvaluationJob, tallies: Tallies, config: GateConfig, warnings: Sequence[str]
+    ) -> Evaluation:
+        if tallies.errors:
+            raise tallies.errors[0]
+        return conclude(
+            load_model(local_copy(job.baseline), config.custom_objects),
+            [read_candidate(*candidate) for candidate in job.candidates],
+            tallies,
+            open_evaluator(job).first_example(files),
+            config,
+            warnings=warnings,
+            tell=lambda text: progress.tell(shell.node_id(self), text),
         )
-    identity: dict[str, str | int | float] = {names.CHOSEN: evaluation.chosen, names.CONTENT_DIGEST: digest}
-    figures = {
-        **{names.METRIC_PREFIX + name: value for name, value in report.metrics.items()},
-        **{names.DROP_PREFIX + name: value for name, value in report.drop.items()},
-    }
-    shell.record(
-        blessed_model,
-        {
-            names.BLESSED: 1,
-            **identity,
-            **figures,
-            names.SCHEME: report.scheme,
-            names.SIZE_BYTES: report.size_bytes or 0,
-        },
-    )
-    _write_blessing(blessing, 1, candidate, {**identity, **figures})
+
+    def _find_overlap(
+        self, examples: Artifact, files: Sequence[str], config: GateConfig, folder: str
+    ) -> tuple[str, ...]:
+        """Returns a warning when records of the evaluation split are in the training split too."""
+        if config.training_split is None:
+            return ()
+        try:
+            training_files = shell.split_files(examples, config.training_split)
+        except ExamplesError as error:
+            return (f"It was not checked whether examples were trained on: {error.found}.",)
+        sampling = SamplingConfig(
+            num_records=_NUM_LOOKED_FOR, split=config.split, evaluation_split=None, on_shortage="warn"
+        )
+        with self._make_beam_pipeline() as pipeline:
+            _ = (
+                pipeline
+                | "Files" >> beam.Create(source_files(files))
+                | "Sample" >> SampleFiles(sampling, margin=float("inf"))
+                | "Write" >> beam.Map(write_sample, folder, sampling)
+            )
+        manifest = f"{folder}/{names.CALIBRATION_MANIFEST_FILE}"
+        with self._make_beam_pipeline() as pipeline:
+            _ = (
+                pipeline
+                | "Files" >> beam.Create(training_files)
+                | "Find" >> FindSampled(manifest)
+                | "Write" >> beam.Map(write_found, f"{folder}/found.json")
+            )
+        with fileio.open(manifest) as stream:
+            num_looked_for = json.loads(stream.read())["num_records"]
+        with fileio.open(f"{folder}/found.json") as stream:
+            num_found = len(json.loads(stream.read())["ranks"])
+        if not num_found:
+            return ()
+        return (
+            f"{num_found} of {num_looked_for} examples looked for are in split {config.training_split!r} as well: the "
+            "metrics flatter the models.",
+        )
+
+    @override
+    def _make_beam_pipeline(self) -> beam.Pipeline:
+        if self._make_beam_pipeline_fn is not None:
+            return super()._make_beam_pipeline()
+        return beam.Pipeline(argv=pinned_arguments(self._beam_pipeline_args))
 
 
-def _refuse(
-    blessing: Artifact, blessed_model: Artifact, candidates: Sequence[Artifact], evaluation: Evaluation
-) -> None:
-    reason = "; ".join(f"{report.name}: {', '.join(report.reasons)}" for report in evaluation.candidates)
-    shell.write_marker(blessed_model.uri, "NOT_BLESSED", reason + "\n")
-    shell.record(blessed_model, {names.BLESSED: 0, names.REASON: reason})
-    _write_blessing(blessing, 0, candidates[0], {names.REASON: reason})
+@contextmanager
+def _evaluators() -> Iterator[None]:
+    try:
+        yield
+    finally:
+        close_evaluators()
 
 
-def _write_blessing(
-    blessing: Artifact, blessed: int, candidate: Artifact, properties: dict[str, str | int | float]
-) -> None:
-    """Writes what TFX's Pusher and LatestBlessedModelStrategy read, and the marker file that its Evaluator writes."""
-    shell.write_marker(blessing.uri, "BLESSED" if blessed else "NOT_BLESSED", "")
-    shell.record(
-        blessing,
-        {
-            names.BLESSED: blessed,
-            names.CURRENT_MODEL: candidate.uri,
-            **properties,
-        },
-    )
-    # TFX reads it as an integer, however large it is.
-    blessing.set_int_custom_property(names.CURRENT_MODEL_ID, candidate.id)
-
-
-def _copy_serving(source: Path, target: Path) -> None:
-    shutil.copytree(source / names.SERVING_FOLDER, target / names.SERVING_FOLDER)
+@contextmanager
+def _scratch_folder(uri: str) -> Iterator[str]:
+    """Gives a folder below an output, since workers on other machines write to it, and removes it at the end."""
+    folder = f"{uri.rstrip('/')}/partial"
+    try:
+        yield folder
+    finally:
+        if fileio.exists(folder):
+            fileio.rmtree(folder)

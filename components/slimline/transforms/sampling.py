@@ -129,19 +129,16 @@ def sample_file(file: SourceFile, config: SamplingConfig, margin: float = 1.0) -
         hashed = _HashedStream(stream)
         try:
             for record in read_records(hashed, file.path):
-                _add(collector, record, f"record {num_records} of {file.path}")
+                try:
+                    collector.add(record)
+                except ExamplesError as error:
+                    found = f"{error.found} (record {num_records} of {file.path})"
+                    raise ExamplesError(found, error.expected, error.remedy) from None
                 num_records += 1
         except ExamplesError as error:
             return Part(Sketch(config.num_records), errors=(error,))
         summary = FileSummary(file.path, hashed.digest(), num_records)
     return collector.part(summary, file.share, margin)
-
-
-def _add(collector: "_Collector", record: bytes, place: str) -> None:
-    try:
-        collector.add(record)
-    except ExamplesError as error:
-        raise ExamplesError(f"{error.found} ({place})", error.expected, error.remedy) from None
 
 
 class _HashedStream:

@@ -101,6 +101,7 @@ def create_pipeline(root: str, gate: GateConfig = GATE) -> Pipeline:
     pusher = Pusher(
         model=validator.outputs["blessed_model"],
         model_blessing=validator.outputs["blessing"],
+        infra_blessing=validator.outputs["infra_blessing"],
         push_destination=pusher_pb2.PushDestination(
             filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=f"{root}/serving")
         ),

@@ -1,0 +1,84 @@
+"""CPUs with LiteRT and XNNPACK, its default delegate.
+
+XNNPACK's list is that of https://github.com/google-ai-edge/LiteRT/blob/main/tflite/delegates/xnnpack/README.md, read in
+November 2026; what it does not take runs on LiteRT's own kernels.
+"""
+
+from slimline.core.targets.graph import Node, read_nodes
+from slimline.core.targets.report import TargetReport, accelerated_share, place, summarize
+
+_OPS = frozenset(
+    (
+        "ABS",
+        "ADD",
+        "AVERAGE_POOL_2D",
+        "BATCH_MATMUL",
+        "CEIL",
+        "CONCATENATION",
+        "CONV_2D",
+        "DEPTH_TO_SPACE",
+        "DEPTHWISE_CONV_2D",
+        "DEQUANTIZE",
+        "DIV",
+        "ELU",
+        "EXP",
+        "EXPAND_DIMS",
+        "FLOOR",
+        "FULLY_CONNECTED",
+        "GELU",
+        "HARD_SWISH",
+        "LEAKY_RELU",
+        "LOG",
+        "LOGISTIC",
+        "MAX_POOL_2D",
+        "MAXIMUM",
+        "MEAN",
+        "MINIMUM",
+        "MUL",
+        "NEG",
+        "PAD",
+        "PRELU",
+        "QUANTIZE",
+        "RELU",
+        "RELU6",
+        "RELU_N1_TO_1",
+        "RESHAPE",
+        "RESIZE_BILINEAR",
+        "ROUND",
+        "RSQRT",
+        "SLICE",
+        "SOFTMAX",
+        "SPACE_TO_DEPTH",
+        "SPLIT",
+        "SQRT",
+        "SQUARE",
+        "SQUARED_DIFFERENCE",
+        "STRIDED_SLICE",
+        "SUB",
+        "SUM",
+        "TANH",
+        "TRANSPOSE",
+        "TRANSPOSE_CONV",
+    )
+)
+
+
+def judge(content: bytes) -> TargetReport:
+    """Returns which operations XNNPACK takes; the others run too, on slower kernels."""
+    placements = place(read_nodes(content), _obstacle)
+    return TargetReport(
+        "cpu",
+        True,
+        accelerated_share(placements),
+        placements,
+        summarize(placements),
+        "XNNPACK's list of operations, November 2026",
+    )
+
+
+def _obstacle(node: Node) -> str:
+    if any(tensor.dtype == "int16" for tensor in (*node.inputs, *node.outputs)) and node.op != "QUANTIZE":
+        return "16-bit activations run on reference kernels, which are many times slower"
+    if node.op.startswith("Flex"):
+        return "it needs TensorFlow's own kernels to be linked in"
+    return "" if node.op in _OPS else "XNNPACK does not have it: it runs on LiteRT's own kernels"

@@ -1,0 +1,113 @@
+"""What a device has to know of a file's operations: types, shapes, options, and the work in each."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from ai_edge_litert import schema_py_generated as schema
+
+_TYPE_NAMES = {value: name.lower() for name, value in vars(schema.TensorType).items() if not name.startswith("_")}
+_OP_NAMES = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
+_ACTIVATIONS = {value: name for name, value in vars(schema.ActivationFunctionType).items() if not name.startswith("_")}
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor of the main graph.
+
+    Attributes:
+      name: In the file.
+      dtype: As `int8`.
+      shape: With a batch of 1.
+      is_constant: Whether its values stand in the file.
+      is_dynamic: Whether a dimension other than the batch is open.
+      has_open_batch: Whether the batch is open.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    is_constant: bool
+    is_dynamic: bool
+    has_open_batch: bool
+
+
+@dataclass(frozen=True)
+class Node:
+    """An operation of the main graph.
+
+    Attributes:
+      op: As `CONV_2D`, or the name of a custom operation.
+      inputs: Its tensors; optional ones that are not given are left out.
+      outputs: Its tensors.
+      options: Its options by name, as `strideW`.
+      activation: The activation fused into it, as `RELU`; `NONE` when there is none.
+      macs: Multiply-accumulate operations for one example.
+    """
+
+    op: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    options: Mapping[str, Any]
+    activation: str
+    macs: int
+
+
+def read_nodes(content: bytes) -> tuple[Node, ...]:
+    """Returns the operations of a file's main graph in the order in which they run.
+
+    Args:
+      content: Bytes of a `.tflite` file.
+    """
+    model: Any = schema.ModelT.InitFromPackedBuf(content, 0)
+    graph = model.subgraphs[0]
+    tensors = [_tensor(model, tensor) for tensor in graph.tensors]
+    return tuple(_node(model, operator, tensors) for operator in graph.operators)
+
+
+def _tensor(model: Any, tensor: Any) -> Tensor:
+    shape = tuple(int(size) for size in tensor.shape) if tensor.shape is not None else ()
+    signature = tensor.shapeSignature
+    open_sizes = [int(size) < 0 for size in signature] if signature is not None else []
+    name = tensor.name.decode() if isinstance(tensor.name, bytes) else str(tensor.name or "")
+    is_constant = model.buffers[tensor.buffer].data is not None
+    return Tensor(name, _TYPE_NAMES[tensor.type], shape, is_constant, any(open_sizes[1:]), any(open_sizes[:1]))
+
+
+def _node(model: Any, operator: Any, tensors: list[Tensor]) -> Node:
+    code = model.operatorCodes[operator.opcodeIndex]
+    op = code.customCode.decode() if code.customCode else _OP_NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
+    inputs = tuple(tensors[index] for index in operator.inputs if index >= 0)
+    outputs = tuple(tensors[index] for index in operator.outputs)
+    options = dict(vars(operator.builtinOptions)) if operator.builtinOptions is not None else {}
+    activation = _ACTIVATIONS[options.get("fusedActivationFunction", 0)]
+    return Node(op, inputs, outputs, options, activation, count_macs(op, inputs, outputs))
+
+
+def count_macs(op: str, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> int:
+    """Returns the multiply-accumulate operations of an operation for one example.
+
+    Kernels count each weight as often as it is used; everything else counts nothing, since it is a small share of the
+    work of any network (as in Sze et al., Proceedings of the IEEE 105, 2017).
+    """
+    if not outputs or len(inputs) < 2:
+        return 0
+    kernel, result = inputs[1].shape, outputs[0].shape
+    if op in ("CONV_2D", "CONV_3D"):
+        return prod(result) * prod(kernel[1:])
+    if op == "DEPTHWISE_CONV_2D":
+        return prod(result) * prod(kernel[1:3])
+    if op == "FULLY_CONNECTED":
+        return prod(result) * kernel[-1]
+    if op == "TRANSPOSE_CONV":
+        return prod(inputs[2].shape) * kernel[0] * prod(kernel[1:3]) if len(inputs) > 2 else 0
+    if op == "BATCH_MATMUL":
+        return prod(result) * inputs[0].shape[-1]
+    if "LSTM" in op or "RNN" in op:
+        return sum(prod(tensor.shape) for tensor in inputs[1:] if len(tensor.shape) == 2) * _num_steps(inputs[0])
+    return 0
+
+
+def _num_steps(sequence: Tensor) -> int:
+    return sequence.shape[1] if len(sequence.shape) > 2 else 1

@@ -1,0 +1,170 @@
+"""Evaluates models over many files with Beam: each worker runs all models on whole files, and the counts add up."""
+
+import atexit
+import pickle
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import apache_beam as beam
+import tensorflow as tf
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+from typing_extensions import override
+
+from slimline.core.evaluator import Candidate, Evaluator
+from slimline.core.examples import ExamplesConfig
+from slimline.core.features import load_schema
+from slimline.core.gates import GateConfig
+from slimline.core.intake import load_model
+from slimline.core.model_io import read_tflite
+from slimline.core.tallies import Tallies
+from slimline.errors import ExamplesError, ModelError
+
+
+@dataclass(frozen=True)
+class EvaluationJob:
+    """What a worker has to know: paths and options, never models, since pickled pipelines go to every worker.
+
+    Attributes:
+      baseline: Folder of the Trainer's model.
+      candidates: Name, scheme and folder of each candidate.
+      schema: Path of the schema.
+      config: Canonical JSON of `GateConfig`.
+      data: Canonical JSON of `ExamplesConfig`.
+    """
+
+    baseline: str
+    candidates: tuple[tuple[str, str, str], ...]
+    schema: str
+    config: str
+    data: str
+
+
+# One worker process evaluates file after file: it keeps the models, and the candidates' processes.
+_open: dict[EvaluationJob, Evaluator] = {}
+_copies: dict[str, tempfile.TemporaryDirectory[str]] = {}
+
+
+class EvaluateFiles(beam.PTransform):
+    """From file names to one `Tallies` over all of them.
+
+    Args:
+      job: What to evaluate.
+    """
+
+    def __init__(self, job: EvaluationJob) -> None:
+        super().__init__()
+        self._job = job
+
+    @override
+    def expand(self, files: beam.PCollection) -> beam.PCollection:
+        return (
+            files
+            | "Reshuffle" >> beam.Reshuffle()
+            | "EvaluateFile" >> beam.Map(evaluate_file, self._job)
+            | "Merge" >> beam.CombineGlobally(MergeTallies())
+        )
+
+
+def evaluate_file(file: str, job: EvaluationJob) -> Tallies:
+    """Runs all models over one file.
+
+    Raises:
+      ModelError: The baseline can't be loaded or evaluated.
+    """
+    try:
+        return open_evaluator(job).evaluate_files([file])
+    except ExamplesError as error:
+        # It travels as data, since runners turn a worker's exception into text.
+        return Tallies(errors=(error,))
+
+
+class MergeTallies(beam.CombineFn):
+    """Adds up what was counted, in any order and grouping."""
+
+    @override
+    def create_accumulator(self) -> Tallies:
+        return Tallies()
+
+    @override
+    def add_input(self, accumulator: Tallies, tallies: Tallies) -> Tallies:
+        return accumulator.merge(tallies)
+
+    @override
+    def merge_accumulators(self, accumulators: Iterable[Tallies]) -> Tallies:
+        merged = Tallies()
+        for tallies in accumulators:
+            merged.merge(tallies)
+        return merged
+
+    @override
+    def extract_output(self, accumulator: Tallies) -> Tallies:
+        return accumulator
+
+
+def open_evaluator(job: EvaluationJob) -> Evaluator:
+    """Returns this process's evaluator for a job; it is made once.
+
+    Raises:
+      ModelError: The baseline can't be loaded.
+    """
+    if job not in _open:
+        close_evaluators()
+        config = GateConfig.from_json(job.config)
+        baseline = load_model(local_copy(job.baseline), config.custom_objects)
+        candidates = [read_candidate(*candidate) for candidate in job.candidates]
+        _open[job] = Evaluator(
+            baseline, candidates, config, load_schema(job.schema), ExamplesConfig.from_json(job.data)
+        )
+    return _open[job]
+
+
+@atexit.register
+def close_evaluators() -> None:
+    """Ends the candidates' processes of this process's evaluators."""
+    for evaluator in _open.values():
+        evaluator.close()
+    _open.clear()
+
+
+def read_candidate(name: str, scheme: str, uri: str) -> Candidate:
+    """Reads a candidate's file; one that can't be read is that candidate's verdict, and the others are still judged."""
+    content: bytes | ModelError
+    try:
+        content = read_tflite(local_copy(uri))
+    except ModelError as error:
+        content = error
+    return Candidate(name, scheme, content)
+
+
+def local_copy(uri: str) -> Path:
+    """Returns a folder on this machine; a remote one is copied into a temporary folder, once for the process."""
+    if "://" not in uri:
+        return Path(uri)
+    if uri not in _copies:
+        _copies[uri] = tempfile.TemporaryDirectory()
+        _copy(uri.rstrip("/"), _copies[uri].name)
+    return Path(_copies[uri].name)
+
+
+def _copy(source: str, target: str) -> None:
+    for folder, _, files in tf.io.gfile.walk(source):
+        inner = f"{target}{folder.removeprefix(source)}"
+        tf.io.gfile.makedirs(inner)
+        for name in files:
+            tf.io.gfile.copy(f"{folder.rstrip('/')}/{name}", f"{inner}/{name}", overwrite=True)
+
+
+def write_tallies(tallies: Tallies, path: str) -> None:
+    """Writes what was counted where the pipeline's caller finds it."""
+    with FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
+        stream.write(pickle.dumps(tallies))
+
+
+def read_tallies(path: str) -> Tallies:
+    """Reads what `write_tallies` wrote."""
+    with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
+        tallies: Tallies = pickle.loads(stream.read())  # noqa: S301 - written by our own pipeline just now
+    return tallies
