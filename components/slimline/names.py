@@ -69,5 +69,7 @@ IO_SPEC_FILE = "io_spec.json"
 QUANTIZATION_REPORT_FILE = "quantization_report.json"
 EVALUATION_FILE = "evaluation.json"
 EVALUATION_PAGE_FILE = "evaluation.html"
+# Of the JSON: raised when a field changes its meaning.
+EVALUATION_VERSION = 2
 CALIBRATION_RECORDS_FILE = "records.tfrecord.gz"
 CALIBRATION_MANIFEST_FILE = "manifest.json"

@@ -1,6 +1,6 @@
 """What the components' constructors refuse when a pipeline is built, and what they promise to stay the same."""
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from tfx.types import standard_artifacts
@@ -21,7 +21,9 @@ from slimline import (
     Quantizer,
     SamplingConfig,
     Threshold,
+    Wishes,
 )
+from slimline.core.schemes import Scheme
 from slimline.errors import ConfigError
 from tests.artifacts import channel
 
@@ -36,6 +38,11 @@ GATE = GateConfig(thresholds=(Threshold(metric="accuracy", max_drop=0.01),))
 
 def quantizer(scheme="int8", **inputs):
     return Quantizer(model=MODEL, config=QuantizationConfig(scheme=scheme), **inputs)
+
+
+def advised(target, priority="size", **inputs):
+    wishes = Wishes(target=target, priority=priority)
+    return Quantizer(model=MODEL, config=QuantizationConfig(scheme="auto", wishes=wishes), **inputs)
 
 
 def trained(**inputs):
@@ -86,7 +93,7 @@ def test_executor_paths_are_public_api():
         (lambda: SamplingConfig(num_records=0), "greater than or equal to 1"),
         (lambda: ExamplesConfig(**unchecked()), "label_key"),
         (lambda: quantizer("int8"), "without calibration records"),
-        (lambda: quantizer("float16", calibration=CALIBRATION, schema=SCHEMA, data=DATA), "leave `calibration` out"),
+        (lambda: quantizer("float16", calibration=CALIBRATION), "give data and schema too"),
         (lambda: quantizer("int8", calibration=CALIBRATION), "give data and schema too"),
         (lambda: trained(), "give data and examples and schema too"),
         (lambda: quantizer("float16", examples=EXAMPLES), "leave examples out"),
@@ -101,6 +108,15 @@ def test_executor_paths_are_public_api():
         (lambda: ExamplesConfig(input_fn="m.f", preprocessing_fn="m.g"), "either preprocessing_fn or input_fn"),
         (lambda: ExamplesConfig(label_key="y", input_fn="m.f"), "no label_key"),
         (lambda: quantizer("float16", schema=SCHEMA), "leave schema out"),
+        (
+            lambda: quantizer("int8", calibration=CALIBRATION, schema=SCHEMA, data=DATA, examples=EXAMPLES),
+            "examples out",
+        ),
+        (lambda: QuantizationConfig(scheme="auto"), "scheme='auto' with wishes"),
+        (lambda: advised("edgetpu"), "target='edgetpu' without any records"),
+        (lambda: advised("cpu", calibration=CALIBRATION), "give data and schema too"),
+        (lambda: advised("cpu", schema=SCHEMA), "leave schema out"),
+        (lambda: advised("cpu", examples=EXAMPLES, data=DATA), "give schema too"),
         (lambda: validator([]), "1 to 16"),
         (lambda: validator([channel(standard_artifacts.Model, "Q")] * 2), "the candidate 'Q' twice"),
         (lambda: Pruner(MODEL, EXAMPLES, SCHEMA, config=WRONG_KIND, data=DATA), "a PruningConfig"),
@@ -110,6 +126,34 @@ def test_mistakes_are_refused_when_the_pipeline_is_built(mistake, hint):
     with pytest.raises(ConfigError) as refused:
         mistake()
     assert hint in str(refused.value)
+
+
+@pytest.mark.parametrize("scheme", get_args(Scheme))
+def test_calibration_is_taken_by_every_scheme(scheme):
+    node = quantizer(scheme, calibration=CALIBRATION, schema=SCHEMA, data=DATA)
+    assert set(node.inputs) == {"model", "calibration", "schema"}
+
+
+@pytest.mark.parametrize(
+    ("target", "priority", "inputs"),
+    [
+        ("cpu", "size", ()),
+        ("gpu", "accuracy", ()),
+        ("cpu", "latency", ("calibration",)),
+        ("edgetpu", "size", ("calibration",)),
+        ("micro", "accuracy", ("calibration", "examples")),
+        ("cpu", "size", ("calibration", "examples")),
+        ("hexagon", "latency", ("calibration", "examples")),
+    ],
+)
+def test_auto_takes_whatever_data_there_are_and_stays_undecided(target, priority, inputs):
+    channels = {"calibration": CALIBRATION, "examples": EXAMPLES}
+    given = {name: channels[name] for name in inputs}
+    if inputs:
+        given |= {"schema": SCHEMA, "data": DATA}
+    node = advised(target, priority, **given)
+    assert QuantizationConfig.from_json(node.exec_properties["config"]).scheme == "auto"
+    assert set(node.inputs) == {"model", *given} - {"data"}
 
 
 def test_a_channel_of_another_type_is_refused():

@@ -86,7 +86,7 @@ def describe_sample(input_dict: shell.ArtifactsByKey, data: str, folder: str, co
         model = load_model(source, config.custom_objects)
     schema = load_schema(shell.schema_file(shell.single(input_dict, "schema")))
     checked = check_records((path,))
-    gathered = gather_records(model, lambda: representative_inputs(checked, schema, model, examples_config))
+    gathered = gather_records(model, lambda: representative_inputs(checked, schema, model, examples_config), limit=None)
     assert gathered is not None
     float_content = convert_float(model, QuantizationConfig(scheme="float32"))
     stability = range_stability(float_content, gathered.inputs, _TIME_LIMIT_S)

@@ -9,12 +9,13 @@ from typing import Any
 import apache_beam as beam
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.dsl.io import fileio
+from tfx.types import artifact_utils
 from typing_extensions import override
 
 from slimline import names, progress, shell
 from slimline.calibration_sampler.checks import check_sample, describe_sample, raise_errors
 from slimline.core.sampling import SamplingConfig
-from slimline.errors import ExamplesError
+from slimline.errors import ExamplesError, near_miss
 from slimline.transforms.overlap import FindSampled, write_found
 from slimline.transforms.runner import pinned_arguments
 from slimline.transforms.sampling import SampleFiles, source_files, write_sample
@@ -103,7 +104,8 @@ def _evaluation_files(examples: Any, config: SamplingConfig) -> tuple[str, ...]:
         raise ExamplesError(
             f"{error.found}, which evaluation_split names",
             error.expected,
-            "give evaluation_split=... the split that the EdgeValidator reads, or None when there is none",
+            "give evaluation_split=... the split that the EdgeValidator reads, or None when there is none."
+            + near_miss(config.evaluation_split, artifact_utils.decode_split_names(examples.split_names)),
         ) from None
 
 

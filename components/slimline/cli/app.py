@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from slimline.cli.exit_codes import NOT_GOOD_ENOUGH
+from slimline.cli.exit_codes import NOT_GOOD_ENOUGH, OK, UNDECIDED
 from slimline.core.schemes import BackendName, Data, EndType, Keep, Priority, SchemeOrAuto, Target
 from slimline.errors import ConfigError
 from slimline.running.request import Request, Runner, check_name
@@ -14,7 +14,7 @@ from slimline.running.request import Request, Runner, check_name
 app = typer.Typer(
     name="slimline",
     help="Turns a trained model into an edge model that is proven to be good enough, or is not shipped.",
-    epilog="Exit codes: 0 done, 1 crashed, 2 bad input, 3 not good enough.",
+    epilog="Exit codes: 0 done, 1 crashed, 2 bad input, 3 not good enough, 4 undecided.",
     no_args_is_help=True,
     # Help drawn by rich costs a third of a second on every call.
     rich_markup_mode=None,
@@ -140,6 +140,67 @@ def advise(
     from slimline.core.advisor import Wishes
 
     print_advice(Wishes(target=target, priority=priority), data, as_json=as_json)
+
+
+@app.command()
+def validate(
+    baseline: Annotated[Path, typer.Argument(help="The float original, as a Trainer exported it.")],
+    candidates: Annotated[list[Path], typer.Argument(help=".tflite files, or folders that hold one.")],
+    examples: Annotated[list[Path], typer.Option(help="TFRecord file or folder; may be repeated.")],
+    label_key: Annotated[str | None, typer.Option(help="Feature of the label. [default: the input itself]")] = None,
+    metric: Annotated[str, typer.Option(help="What is limited.")] = "accuracy",
+    max_drop: Annotated[float | None, typer.Option(help="Largest loss against the original, in its unit.")] = None,
+    min_value: Annotated[float | None, typer.Option(help="Smallest value of the metric.")] = None,
+    confidence: Annotated[float, typer.Option(help="Level of the bounds that limits are judged by.")] = 0.95,
+    slice_by: Annotated[list[str] | None, typer.Option(help="Feature to judge by value; may be repeated.")] = None,
+    target: Annotated[list[str] | None, typer.Option(help="Device that must run it; may be repeated.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="JSON with the options of GateConfig, instead of the five above.")
+    ] = None,
+    schema: Annotated[Path | None, typer.Option(help="schema.pbtxt. [default: that of the first record]")] = None,
+    input_feature: Annotated[
+        list[str] | None, typer.Option(help="INPUT=FEATURE, for an input of another name; may be repeated.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for evaluation.json and .html; new or empty.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say whether files are good enough to ship, on examples and against limits; no TFX is needed."""
+    from slimline.cli.results import print_evaluation
+    from slimline.cli.validating import Task, read_gate, validate_paths
+
+    if config is not None:
+        gate = read_gate(config)
+    else:
+        slices = [{"features": [name]} for name in slice_by or []]
+        limits = {"metric": metric, "max_drop": max_drop, "min_value": min_value, "slice": "*" if slices else "overall"}
+        gate = {
+            "thresholds": [limits],
+            "confidence": confidence,
+            "slices": slices,
+            "targets": [{"target": name} for name in target or []],
+        }
+    features = _pairs(input_feature or [], "--input-feature", "INPUT=FEATURE")
+    task = Task(baseline, candidates, examples, gate, label_key, schema, features, output)
+    evaluation = validate_paths(task)
+    if as_json:
+        print(json.dumps(evaluation, indent=1))
+    else:
+        print_evaluation(evaluation, "validate")
+    codes = {"pass": OK, "fail": NOT_GOOD_ENOUGH, "undecided": UNDECIDED}
+    raise typer.Exit(codes[evaluation["decision"]])
+
+
+@app.command()
+def report(
+    path: Annotated[Path, typer.Argument(help="evaluation.json, its folder, or the root of a run.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="HTML file to write. [default: beside]")] = None,
+) -> None:
+    """Write the page of an evaluation: one HTML file that needs no network."""
+    from slimline.cli.reporting import write_report
+
+    print(write_report(path, output))
 
 
 @app.command()

@@ -7,3 +7,5 @@ FAILED = 1
 BAD_INPUT = 2
 # All ran as it should, and what came out was not good enough: no candidate passed, or a goal was not met.
 NOT_GOOD_ENOUGH = 3
+# No candidate passed, and more examples could change that for one.
+UNDECIDED = 4

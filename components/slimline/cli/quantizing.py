@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from slimline import names
+from slimline.cli.examples import read_schema, record_files, require_new_folder
 from slimline.cli.native_messages import without_native_messages
-from slimline.errors import ConfigError, ExamplesError, ModelError
+from slimline.errors import ModelError
 
 if TYPE_CHECKING:
     from slimline.core.intake import TrainedModel
@@ -53,9 +54,8 @@ def quantize_path(task: Task) -> dict[str, Any]:
     """
     if not task.model.exists():
         raise ModelError(f"nothing at {task.model}", "a model's folder or file", "check the path")
-    if task.output.exists() and (not task.output.is_dir() or any(task.output.iterdir())):
-        raise ConfigError(f"--output {task.output}, which is there already", "a new or empty folder", "choose another")
-    files = _record_files(task.calibration)
+    require_new_folder(task.output)
+    files = record_files(task.calibration, "--calibration")
     with Console(stderr=True).status("loading TensorFlow, converting and running the file"), without_native_messages():
         from slimline.core.staging import staged_folder
 
@@ -80,7 +80,7 @@ def _make(task: Task, files: tuple[str, ...]) -> "Package":
     # No label is read: a model without one is said to have its input for it.
     label: dict[str, Any] = {"label_key": task.label_key} if task.label_key else {"label_is_input": True}
     data = ExamplesConfig(**label, input_features=dict(task.input_features))
-    schema = _read_schema(task, files) if files else None
+    schema = read_schema(task.schema, files) if files else None
     representative = _representative(files, schema, model, data) if files else None
     origin = describe_origin(
         source_digest=model_digest(task.model),
@@ -92,18 +92,6 @@ def _make(task: Task, files: tuple[str, ...]) -> "Package":
     product = produce(model, config, representative)
     inputs = describe_inputs(model, schema, data)
     return package(model, config, product, representative, inputs=inputs, origin=origin, advice=advice)
-
-
-def _read_schema(task: Task, files: tuple[str, ...]) -> Any:
-    from slimline.core.features import infer_schema, load_schema
-    from slimline.core.records import read_all
-
-    if task.schema is not None:
-        return load_schema(str(task.schema))
-    record = next(read_all(files), None)
-    if record is None:
-        raise ExamplesError(f"no record in {', '.join(files)}", "at least one", "give other files")
-    return infer_schema(record)
 
 
 def _representative(files: tuple[str, ...], schema: Any, model: "TrainedModel", data: Any) -> "Representative":
@@ -119,18 +107,6 @@ def _representative(files: tuple[str, ...], schema: Any, model: "TrainedModel", 
     return read
 
 
-def _record_files(paths: Sequence[Path]) -> tuple[str, ...]:
-    """Returns files as they are, and of a folder its files but for JSON, as in a CalibrationSampler's output."""
-    files: list[Path] = []
-    for path in paths:
-        found = sorted(path.iterdir()) if path.is_dir() else [path]
-        chosen = [file for file in found if file.is_file() and file.suffix != ".json"]
-        if not chosen:
-            raise ExamplesError(f"--calibration {path}, where there is no file", "TFRecord files", "check the path")
-        files += chosen
-    return tuple(str(file) for file in files)
-
-
 def print_report(report: Mapping[str, Any], console: Console | None = None) -> None:
     """Prints sizes, closeness and findings of a quantized file; on standard output unless told else."""
     console = console or Console(highlight=False)
@@ -142,22 +118,23 @@ def print_report(report: Mapping[str, Any], console: Console | None = None) -> N
         noise = "no noise at all" if output["sqnr_db"] is None else f"SQNR {output['sqnr_db']:.1f} dB"
         console.print(f"output {name}: {agreement}{noise}", markup=False, soft_wrap=True)
     if report["selective"] is not None:
-        _print_selection(report["selective"], console)
+        _print_selection(report, console)
     for finding in report["findings"]:
         console.print(f"- {finding}", markup=False, soft_wrap=True)
     console.print(f"Written to {report['path']}", markup=False, soft_wrap=True)
 
 
-def _print_selection(selective: Mapping[str, Any], console: Console) -> None:
+def _print_selection(report: Mapping[str, Any], console: Console) -> None:
+    selective = report["selective"]
     met = "met" if selective["meets_goal"] else "not met"
+    layers = {layer["tensor"]: ", ".join(layer["layers"]) for layer in report["layers"]}
+    kept = "; ".join(layers.get(name) or name for name in selective["kept"])
     console.print(
-        f"goal {met} after {selective['num_conversions']} conversions; {len(selective['kept'])} operation(s) kept in "
-        f"{selective['precision']}",
+        f"goal {met} after {selective['num_conversions']} conversions; "
+        + (f"kept in {selective['precision']}: {kept}" if kept else "nothing had to be kept"),
         markup=False,
         soft_wrap=True,
     )
-    for name in selective["kept"]:
-        console.print(f"  kept: {name}", markup=False, soft_wrap=True)
 
 
 def _sizes(sizes: Mapping[str, Any], scheme: str) -> Table:

@@ -1,6 +1,6 @@
 """Prints a run's outcome for a person."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -10,6 +10,8 @@ from rich.table import Table
 
 # Narrower than this, the reasons stand below the table.
 _WIDE = 130
+_MAX_REASONS = 4
+_VERDICTS = {"pass": "[green]pass[/]", "fail": "[red]fail[/]", "undecided": "[yellow]undecided[/]"}
 
 
 def print_outcome(outcome: Mapping[str, Any], console: Console | None = None) -> None:
@@ -18,12 +20,7 @@ def print_outcome(outcome: Mapping[str, Any], console: Console | None = None) ->
     if not outcome["validated"]:
         console.print(f"Done in {outcome['seconds']:.0f} s. The pipeline has no EdgeValidator.")
         return
-    is_wide = console.width >= _WIDE
-    console.print(_table(outcome, with_reasons=is_wide))
-    if not is_wide or outcome["chosen"] is None:
-        for candidate in outcome["candidates"]:
-            reasons = "; ".join(candidate["reasons"])
-            console.print(f"  {candidate['name']}: {reasons}", soft_wrap=True, markup=False)
+    print_evaluation(outcome, outcome["pipeline"], console)
     if outcome["chosen"] is None:
         console.print("[bold red]Nothing was blessed, and nothing was pushed.[/]")
     elif outcome["pushed_to"] is None:
@@ -34,9 +31,29 @@ def print_outcome(outcome: Mapping[str, Any], console: Console | None = None) ->
     console.print(f"Done in {outcome['seconds']:.0f} s.")
 
 
-def _table(outcome: Mapping[str, Any], *, with_reasons: bool) -> Table:
+def print_evaluation(evaluation: Mapping[str, Any], title: str, console: Console | None = None) -> None:
+    """Prints the table of candidates and the reasons of each; on standard output unless told else."""
+    console = console or Console(highlight=False)
+    is_wide = console.width >= _WIDE
+    console.print(_table(evaluation, title, with_reasons=is_wide))
+    if not is_wide or evaluation["chosen"] is None:
+        for candidate in evaluation["candidates"]:
+            console.print(f"  {candidate['name']}: {_shorten(candidate['reasons'])}", soft_wrap=True, markup=False)
+    if evaluation.get("nearest_miss") is not None:
+        console.print(f"Closest: {evaluation['nearest_miss']}", soft_wrap=True, markup=False)
+    for warning in evaluation.get("warnings", ()):
+        console.print(f"Warning: {warning}", soft_wrap=True, markup=False)
+
+
+def _shorten(reasons: Sequence[str]) -> str:
+    """Joins reasons: with a limit on every slice there may be hundreds, which the JSON and the page have all."""
+    more = f"; and {len(reasons) - _MAX_REASONS} more" if len(reasons) > _MAX_REASONS else ""
+    return "; ".join(reasons[:_MAX_REASONS]) + more
+
+
+def _table(outcome: Mapping[str, Any], name: str, *, with_reasons: bool) -> Table:
     metric = outcome["primary_metric"]
-    title = f"{outcome['pipeline']}: all models on the same {outcome['num_examples']} examples"
+    title = f"{name}: all models on the same {outcome['num_examples']} examples"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("candidate", no_wrap=True)
     for heading in ("bytes", "gzip", metric, "drop", "host ms"):
@@ -48,14 +65,14 @@ def _table(outcome: Mapping[str, Any], *, with_reasons: bool) -> Table:
     for candidate in outcome["candidates"]:
         figures = _figures(candidate, metric, candidate["drop"].get(metric))
         cells = [escape(candidate["name"]), *figures, _verdict(candidate, outcome["chosen"])]
-        table.add_row(*cells, *([escape("; ".join(candidate["reasons"]))] if with_reasons else []))
+        table.add_row(*cells, *([escape(_shorten(candidate["reasons"]))] if with_reasons else []))
     return table
 
 
 def _verdict(candidate: Mapping[str, Any], chosen: str | None) -> str:
     if candidate["name"] == chosen:
         return "[bold green]chosen[/]"
-    return "[green]pass[/]" if candidate["verdict"] == "pass" else "[red]fail[/]"
+    return _VERDICTS[candidate["verdict"]]
 
 
 def _figures(row: Mapping[str, Any], metric: str, drop: float | None) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from slimline.core.example_features import example_parser, values_of
+from slimline.errors import ExamplesError
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,22 @@ def describe_features(records: Sequence[bytes]) -> dict[str, FeatureStatistics]:
     """Returns statistics of every feature in serialized tf.Examples.
 
     Raises:
-      ExamplesError: A record is no tf.Example.
+      ExamplesError: A record is no tf.Example, or a feature is a number in one record and a string in another.
     """
     parse = example_parser()
     examples = [parse(record) for record in records]
     names = sorted({name for example in examples for name in example.features.feature})
-    return {name: _describe([values_of(example, name) for example in examples]) for name in names}
+    described = {}
+    for name in names:
+        listed = [values_of(example, name) for example in examples]
+        if len({isinstance(values[0], bytes) for values in listed if values}) > 1:
+            raise ExamplesError(
+                f"numbers in {name!r} of some records and strings in that of others",
+                "one kind of values in a feature",
+                "correct the data; ExampleValidator lists the anomalies",
+            )
+        described[name] = _describe(listed)
+    return described
 
 
 def describe_inputs(inputs: Mapping[str, np.ndarray]) -> dict[str, FeatureStatistics]:
@@ -73,10 +84,16 @@ def non_finite(statistics: Mapping[str, FeatureStatistics]) -> list[str]:
 def constant(statistics: Mapping[str, FeatureStatistics]) -> list[str]:
     """Returns, in words, what is the same in all records."""
     return [
-        f"{name!r} is the same in all records: {feature.minimum if feature.minimum is not None else 'a string'}"
+        f"{name!r} is the same in all records: {_constant_value(feature)}"
         for name, feature in statistics.items()
         if feature.is_constant
     ]
+
+
+def _constant_value(feature: FeatureStatistics) -> str:
+    if feature.minimum is not None:
+        return f"{feature.minimum}"
+    return "NaN or infinity" if feature.num_non_finite else "a string"
 
 
 def _describe(records: Sequence[list[Any]]) -> FeatureStatistics:

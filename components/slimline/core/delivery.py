@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
@@ -78,13 +79,20 @@ class Examination:
     errors: tuple[ActivationError, ...]
 
 
-def gather_records(model: TrainedModel, representative: Representative | None) -> Records | None:
+def gather_records(
+    model: TrainedModel, representative: Representative | None, limit: int | None = _MAX_SEARCHED
+) -> Records | None:
     """Returns records to try a file on: calibration records, or random values where there are none.
 
     Nothing for a model that takes strings, when there are no calibration records: no random string is like a real one.
+
+    Args:
+      model: The model.
+      representative: As for `quantize`.
+      limit: Calibration records at most; all of them for nothing.
     """
     if representative is not None:
-        return Records(_stack(representative()), "calibration")
+        return Records(_stack(representative(), limit), "calibration")
     values = random_inputs(model.inputs)
     if values is None:
         return None
@@ -211,6 +219,6 @@ def _predict(model: TrainedModel, inputs: Mapping[str, np.ndarray]) -> dict[str,
     }
 
 
-def _stack(records: Iterable[Mapping[str, Any]], limit: int = _MAX_SEARCHED) -> dict[str, np.ndarray]:
-    listed = [record for record, _ in zip(records, range(limit), strict=False)]
+def _stack(records: Iterable[Mapping[str, Any]], limit: int | None = _MAX_SEARCHED) -> dict[str, np.ndarray]:
+    listed = list(islice(records, limit))
     return {name: np.concatenate([np.asarray(record[name]) for record in listed]) for name in listed[0]}

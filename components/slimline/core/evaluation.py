@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from slimline import names
 from slimline.core.choice import Contender, nearest_miss, pareto_members, rank
 from slimline.core.device import DeviceMeasurement, read_measurement
 from slimline.core.evaluator import Candidate
@@ -31,7 +32,6 @@ from slimline.core.targets import judge_target
 from slimline.core.targets.report import TargetReport
 from slimline.errors import ExamplesError, ModelError
 
-SCHEMA_VERSION = 2
 _NUM_CHANGES = 20
 
 Decision: TypeAlias = Literal["pass", "fail", "undecided"]
@@ -108,7 +108,7 @@ class Evaluation:
     chosen: str | None
     nearest_miss: str | None
     warnings: tuple[str, ...] = ()
-    schema_version: int = field(default=SCHEMA_VERSION)
+    schema_version: int = field(default=names.EVALUATION_VERSION)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the content of `evaluation.json`, in full precision."""

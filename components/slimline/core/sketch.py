@@ -72,7 +72,7 @@ class Sketch:
         return is_full or self.complete_below == ALL
 
     def estimate_distinct(self) -> int:
-        """Returns how many distinct records were seen: exactly up to `size`, beyond that an estimate.
+        """Returns how many distinct records were seen: exactly below `size`, an estimate from there on (1 for size 1).
 
         The estimator is (k - 1) / (the k-th smallest rank as a share of all ranks), unbiased and with a relative
         standard error of about 1 / sqrt(k - 2) (Bar-Yossef et al. 2002, Beyer et al. 2007).

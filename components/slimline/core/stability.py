@@ -41,7 +41,7 @@ class Stability:
         The ranges inside count as well: after a softmax every output's range is from 0 to 1.
         """
         ranges = {**self.worst, **self.outputs}
-        name, share = max(ranges.items(), key=lambda item: item[1])
+        name, share = max(ranges.items(), key=lambda item: item[1], default=("", 0.0))
         if share <= MAX_DIFFERENCE:
             return ""
         return (
@@ -86,9 +86,13 @@ def range_stability(float_content: bytes, inputs: Mapping[str, np.ndarray], time
 
 
 def _difference(minima: np.ndarray, maxima: np.ndarray) -> float:
-    whole = float(maxima.max() - minima.min())
+    """Leaves out records that give NaN or infinity, which another check is for."""
+    halves = [(minima[start::2], maxima[start::2]) for start in (0, 1)]
+    finite = [(low[np.isfinite(low + high)], high[np.isfinite(low + high)]) for low, high in halves]
+    if any(not low.size for low, _ in finite):
+        return 0.0
+    lowest, highest = [float(low.min()) for low, _ in finite], [float(high.max()) for _, high in finite]
+    whole = max(highest) - min(lowest)
     if whole == 0:
         return 0.0
-    low = abs(float(minima[::2].min() - minima[1::2].min()))
-    high = abs(float(maxima[::2].max() - maxima[1::2].max()))
-    return max(low, high) / whole
+    return max(abs(lowest[0] - lowest[1]), abs(highest[0] - highest[1])) / whole

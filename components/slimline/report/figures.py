@@ -16,6 +16,8 @@ _NEUTRAL = "#57606a"
 # The same figures give the same picture.
 _STYLE = {"svg.hashsalt": "slimline", "svg.fonttype": "none", "font.size": 9, "font.family": "sans-serif"}
 _MAX_SLICES = 40
+# Points closer than this share of an axis have one label.
+_NEAR = 0.06
 
 
 def draw_trade_off(evaluation: Mapping[str, Any], key: str, label: str) -> str | None:
@@ -39,10 +41,8 @@ def draw_trade_off(evaluation: Mapping[str, Any], key: str, label: str) -> str |
             color = _COLORS[row["verdict"]]
             face = color if row["is_pareto"] else "none"
             axes.scatter(row[key], row["metrics"][metric], s=60, facecolors=face, edgecolors=color, zorder=3)
-            text = _plain(row["name"]) + (" (chosen)" if row["name"] == evaluation["chosen"] else "")
-            axes.annotate(
-                text, (row[key], row["metrics"][metric]), xytext=(6, 4), textcoords="offset points", fontsize=8
-            )
+        for text, place in _labels(evaluation, shown, key, metric):
+            axes.annotate(text, place, xytext=(6, 4), textcoords="offset points", fontsize=9)
         reference = evaluation["baseline"]["metrics"].get(metric)
         if reference is not None:
             axes.axhline(reference, color=_NEUTRAL, linestyle="--", linewidth=1, zorder=1)
@@ -55,10 +55,34 @@ def draw_trade_off(evaluation: Mapping[str, Any], key: str, label: str) -> str |
                 fontsize=8,
                 color=_NEUTRAL,
             )
+        axes.margins(x=0.25, y=0.3)
         axes.set(xlabel=label, ylabel=_plain(metric))
-        axes.margins(x=0.25, y=0.2)
         axes.grid(alpha=0.3)
         return _svg(figure)
+
+
+def _labels(
+    evaluation: Mapping[str, Any], shown: Sequence[Mapping[str, Any]], key: str, metric: str
+) -> list[tuple[str, tuple[float, float]]]:
+    """Returns the numbers that candidates have in the table, those of points which lie together as one label."""
+    numbers = {row["name"]: place for place, row in enumerate(evaluation["candidates"], start=1)}
+    spans = [
+        max(values) - min(values) or 1.0
+        for values in ([row[key] for row in shown], [row["metrics"][metric] for row in shown])
+    ]
+    groups: list[tuple[list[int], tuple[float, float]]] = []
+    for row in sorted(shown, key=lambda row: (row[key], row["metrics"][metric])):
+        place = (row[key], row["metrics"][metric])
+        near = [
+            group
+            for group in groups
+            if all(abs(a - b) <= _NEAR * span for a, b, span in zip(group[1], place, spans, strict=True))
+        ]
+        if near:
+            near[-1][0].append(numbers[row["name"]])
+        else:
+            groups.append(([numbers[row["name"]]], place))
+    return [(", ".join(str(number) for number in sorted(listed)), place) for listed, place in groups]
 
 
 def draw_slices(candidate: Mapping[str, Any], metric: str, limit: float | None) -> str | None:

@@ -48,6 +48,8 @@ def describe(finished: Finished, log: Path) -> dict[str, Any]:
         "baseline": evaluation["baseline"] if evaluation else None,
         "candidates": evaluation["candidates"] if evaluation else [],
         "chosen": evaluation["chosen"] if evaluation else None,
+        "nearest_miss": evaluation["nearest_miss"] if evaluation else None,
+        "warnings": evaluation["warnings"] if evaluation else [],
         "pushed_to": pushed[-1].properties.get(names.PUSHED_DESTINATION) if pushed else None,
         "metadata": _locate(plan["metadata"]),
         "log": str(log),

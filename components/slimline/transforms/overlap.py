@@ -43,7 +43,8 @@ def find_in_file(file: str, manifest: str) -> Found:
     seed, sampled = _read_ranks(manifest)
     try:
         with FileSystems.open(file, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
-            return frozenset(rank(record, seed).hex() for record in read_records(stream, file)) & sampled, ()
+            ranks = (rank(record, seed).hex() for record in read_records(stream, file))
+            return frozenset(each for each in ranks if each in sampled), ()
     except ExamplesError as error:
         return frozenset(), (error,)
 

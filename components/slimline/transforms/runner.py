@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 from contextlib import redirect_stderr
 
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions, _BeamArgumentParser
 from apache_beam.runners.runner import create_runner
 
 from slimline.errors import ConfigError, near_miss
@@ -26,9 +26,12 @@ def pinned_arguments(arguments: Sequence[str]) -> list[str]:
       ConfigError: An option or the runner is unknown: Beam itself passes over options that it does not know.
     """
     pinned = list(arguments)
-    runner = PipelineOptions(pinned).view_as(StandardOptions).runner
+    parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
+    parser.add_argument("--runner")
+    parsed, others = _parse(parser, pinned)
+    runner = parsed.runner
     if runner is None or runner.lower() in ("directrunner", "direct"):
-        pinned = [argument for argument in pinned if not argument.startswith("--runner")] + [f"--runner={EMBEDDED}"]
+        pinned = [*others, f"--runner={EMBEDDED}"]
         runner = EMBEDDED
     _require_runner(runner)
     _require_known_options(pinned)
@@ -59,20 +62,12 @@ def _require_dask() -> None:
 
 
 def _require_known_options(arguments: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
+    # It has what classes of options may use beside argparse's own methods.
+    parser = _BeamArgumentParser(allow_abbrev=False, add_help=False)
     # A class of the main module may stand there twice.
     for options in {str(options): options for options in PipelineOptions.__subclasses__()}.values():
         options._add_argparse_args(parser)
-    problems = io.StringIO()
-    try:
-        with redirect_stderr(problems):
-            _, unknown = parser.parse_known_args(arguments)
-    except SystemExit:
-        raise ConfigError(
-            f"Beam options {' '.join(arguments)}: {problems.getvalue().strip().splitlines()[-1]}",
-            "values that Beam takes",
-            "correct beam_pipeline_args",
-        ) from None
+    _, unknown = _parse(parser, arguments)
     if unknown:
         known = [name for action in parser._actions for name in action.option_strings]
         name = unknown[0].partition("=")[0]
@@ -81,3 +76,17 @@ def _require_known_options(arguments: Sequence[str]) -> None:
             "an option that Beam or the runner knows",
             f"correct beam_pipeline_args.{near_miss(name, known)}",
         )
+
+
+def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Returns what a parser knows and what it does not; argparse would end the process on a bad value."""
+    problems = io.StringIO()
+    try:
+        with redirect_stderr(problems):
+            return parser.parse_known_args(arguments)
+    except SystemExit:
+        raise ConfigError(
+            f"Beam options {' '.join(arguments)}: {problems.getvalue().strip().splitlines()[-1]}",
+            "values that Beam takes",
+            "correct beam_pipeline_args",
+        ) from None

@@ -266,6 +266,7 @@ def write_sample(part: Part, folder: str, config: SamplingConfig) -> None:
 
 def _describe(part: Part, sample: Sequence[SampledRecord], config: SamplingConfig) -> dict[str, Any]:
     strata = None
+    num_scanned = sum(file.num_records for file in part.files)
     if config.strata is not None:
         counts = {name: sum(f"stratum {name}" in sampled.reasons for sampled in sample) for name in part.strata}
         strata = {"feature": config.strata.feature, "min_records": config.strata.min_records, "num_reserved": counts}
@@ -276,8 +277,8 @@ def _describe(part: Part, sample: Sequence[SampledRecord], config: SamplingConfi
         "split": config.split,
         "num_requested": config.num_records,
         "num_records": len(sample),
-        "num_scanned": sum(file.num_records for file in part.files),
-        "num_distinct_estimate": part.overall.estimate_distinct(),
+        "num_scanned": num_scanned,
+        "num_distinct_estimate": min(part.overall.estimate_distinct(), num_scanned),
         "is_exact": part.is_exact,
         "source_digest": listing_digest(
             sorted((os.fsencode(file.path.rpartition("/")[2]), file.digest) for file in part.files)

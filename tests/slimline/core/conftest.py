@@ -5,6 +5,7 @@ import pytest
 import tf_keras
 
 from slimline.core.quantization import CALIBRATED_SCHEMES, SCHEMES, QuantizationConfig, quantize
+from tests.handmade import wide_model
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +21,12 @@ def converted(trained, digits) -> dict[str, bytes]:
         )
         for scheme in SCHEMES
     }
+
+
+@pytest.fixture(scope="session")
+def wide(digits) -> tf_keras.Model:
+    """A trained CNN that plain int8 breaks; tests must not change it."""
+    return wide_model(*digits)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,64 @@
+"""Writes the page of an evaluation that was made before."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from slimline import names
+from slimline.errors import LineageError
+
+
+def find_evaluation(path: Path) -> Path:
+    """Finds an evaluation by what a person has at hand.
+
+    Args:
+      path: An `evaluation.json`, the artifact's folder, or the root of a run, whose newest evaluation is taken.
+
+    Raises:
+      LineageError: There is none.
+    """
+    if path.is_file():
+        return path
+    own = path / names.EVALUATION_FILE
+    if own.is_file():
+        return own
+    found = sorted(path.rglob(names.EVALUATION_FILE), key=lambda file: file.stat().st_mtime)
+    if not found:
+        raise LineageError(
+            f"no {names.EVALUATION_FILE} at or below {path}",
+            "an evaluation, its folder, or the root of a run with an EdgeValidator",
+            "check the path",
+        )
+    return found[-1]
+
+
+def write_report(path: Path, output: Path | None) -> Path:
+    """Writes the page of an evaluation and returns its path.
+
+    Args:
+      path: As for `find_evaluation`.
+      output: File to write; beside the evaluation when left out.
+
+    Raises:
+      LineageError: There is no evaluation, or it is of another version.
+    """
+    from slimline.report.page import write_page
+
+    source = find_evaluation(path)
+    evaluation = _read(source)
+    target = output or source.with_name(names.EVALUATION_PAGE_FILE)
+    write_page(evaluation, target)
+    return target
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text())
+        version = content["schema_version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise LineageError(f"{path} is no evaluation: {error!r}", names.EVALUATION_FILE, "give another") from None
+    if version != names.EVALUATION_VERSION:
+        raise LineageError(
+            f"{path} of version {version}", f"version {names.EVALUATION_VERSION}", "validate again with this Slimline"
+        )
+    return dict(content)

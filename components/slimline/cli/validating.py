@@ -1,0 +1,138 @@
+"""Compares files with the model they came from on this machine, without TFX."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from slimline import names
+from slimline.cli.examples import read_schema, record_files, require_new_folder
+from slimline.cli.native_messages import without_native_messages
+from slimline.errors import ConfigError, ModelError
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the command line asks for.
+
+    Attributes:
+      baseline: Folder or file of the float original.
+      candidates: `.tflite` files, or folders that hold one.
+      examples: Files or folders of TFRecords.
+      gate: Options of `GateConfig`.
+      label_key: Feature of the label; the input itself when left out.
+      schema: The records' schema; taken from the first record when there is none.
+      input_features: Features for inputs of another name.
+      output: Folder for `evaluation.json` and `evaluation.html`; nothing is written when left out.
+    """
+
+    baseline: Path
+    candidates: Sequence[Path]
+    examples: Sequence[Path]
+    gate: Mapping[str, Any]
+    label_key: str | None = None
+    schema: Path | None = None
+    input_features: Mapping[str, str] = field(default_factory=dict)
+    output: Path | None = None
+
+
+def read_gate(path: Path) -> dict[str, Any]:
+    """Reads the options of a `GateConfig` from a JSON file.
+
+    Raises:
+      ConfigError: There is no such file, or it is no JSON object.
+    """
+    if not path.is_file():
+        raise ConfigError(f"no file {path}", "a JSON file with the options of GateConfig", "check the path")
+    try:
+        options = json.loads(path.read_text())
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}", "a JSON object", "correct the file") from None
+    if not isinstance(options, dict):
+        raise ConfigError(f"{path} holds a {type(options).__name__}", "a JSON object", "correct the file")
+    return options
+
+
+def validate_paths(task: Task) -> dict[str, Any]:
+    """Evaluates all candidates and decides.
+
+    Returns:
+      The content of `evaluation.json`, with `decision`.
+
+    Raises:
+      SlimlineError: The baseline, the examples or the options do not fit.
+    """
+    for path in (task.baseline, *task.candidates):
+        if not path.exists():
+            raise ModelError(f"nothing at {path}", "a model's folder or file", "check the path")
+    if task.output is not None:
+        require_new_folder(task.output)
+    files = record_files(task.examples, "--examples")
+    with Console(stderr=True).status("loading TensorFlow and running all models"), without_native_messages():
+        evaluation = _evaluate(task, files)
+        if task.output is not None:
+            _write(evaluation, task.output)
+    return evaluation
+
+
+def _evaluate(task: Task, files: tuple[str, ...]) -> dict[str, Any]:
+    from slimline.core.evaluation import conclude
+    from slimline.core.evaluator import Evaluator
+    from slimline.core.examples import ExamplesConfig
+    from slimline.core.gates import GateConfig
+    from slimline.core.intake import load_model
+
+    config = GateConfig(**task.gate)
+    baseline = load_model(task.baseline, config.custom_objects)
+    label: dict[str, Any] = {"label_key": task.label_key} if task.label_key else {"label_is_input": True}
+    data = ExamplesConfig(**label, input_features=dict(task.input_features))
+    candidates = [_candidate(path, name) for path, name in zip(task.candidates, _names(task.candidates), strict=True)]
+    with Evaluator(baseline, candidates, config, read_schema(task.schema, files), data) as evaluator:
+        tallies = evaluator.evaluate_files(files)
+        evaluation = conclude(baseline, candidates, tallies, evaluator.first_example(files), config)
+    return {**evaluation.to_dict(), "decision": evaluation.decision}
+
+
+def _candidate(path: Path, name: str) -> Any:
+    from slimline.core.evaluator import Candidate
+    from slimline.core.model_io import read_tflite
+
+    try:
+        return Candidate(name, _scheme(path), read_tflite(path))
+    except ModelError as error:
+        return Candidate(name, "", error)
+
+
+def _scheme(path: Path) -> str:
+    """Returns the scheme that the report beside a file names; empty when there is none."""
+    folders = [path, *path.parents][:3]
+    reports = [folder / names.QUANTIZATION_REPORT_FILE for folder in folders if folder.is_dir()]
+    for report in reports:
+        if report.is_file():
+            return str(json.loads(report.read_text())["scheme"])
+    return ""
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """Returns short names: the last parts of the paths that tell them apart."""
+    for length in range(1, max(len(path.resolve().parts) for path in paths) + 1):
+        shortened = ["/".join(path.resolve().parts[-length:]) for path in paths]
+        if len(set(shortened)) == len(paths) and not any(_says_nothing(name) for name in shortened):
+            return shortened
+    raise ConfigError(f"the candidate {paths[0]} twice", "different files", "give each once")
+
+
+def _says_nothing(name: str) -> bool:
+    return all(part.isdigit() or part in (names.TFLITE_FILE, names.SERVING_FOLDER) for part in name.split("/"))
+
+
+def _write(evaluation: Mapping[str, Any], folder: Path) -> None:
+    from slimline.core.staging import staged_folder
+    from slimline.report.page import write_page
+
+    with staged_folder(folder) as staging:
+        (staging / names.EVALUATION_FILE).write_text(json.dumps(evaluation, indent=1, allow_nan=False) + "\n")
+        write_page(evaluation, staging / names.EVALUATION_PAGE_FILE)
