@@ -41,6 +41,21 @@ class Candidate:
     content: bytes | ModelError
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Some examples.
+
+    Attributes:
+      records: Serialized; none when a user's `input_fn` reads them.
+      inputs: By name, each of shape (batch, …).
+      labels: Of shape (batch, …).
+    """
+
+    records: Sequence[bytes]
+    inputs: Mapping[str, np.ndarray]
+    labels: np.ndarray
+
+
 class Evaluator:
     """The original and its candidates, ready to run. Close it after use, or use it as a context.
 
@@ -70,9 +85,10 @@ class Evaluator:
         self._schema = schema
         self._data = data
         self._output = choose_output(baseline, config.output)
+        self._run_baseline = _as_graph(baseline, self._output)
         self._metrics = {name: find_metric(name, config.custom_metrics) for name in config.metric_names}
         require_sliceable(config, schema, data)
-        self._candidates = [_RunningCandidate(one, baseline, self._output, config) for one in candidates]
+        self._candidates = [RunningCandidate(one, baseline, self._output, config) for one in candidates]
 
     def evaluate_files(self, files: Sequence[str]) -> Tallies:
         """Runs all models over the examples of some files, and returns what was counted.
@@ -82,9 +98,14 @@ class Evaluator:
           ExamplesError: The examples do not fit the model or a metric.
         """
         tallies = Tallies()
-        for file in files:
-            for records, inputs, labels in self._batches(file):
-                self._add(tallies, records, inputs, labels)
+        batches = (batch for file in files for batch in self._batches(file))
+        # The candidates have the next batch already while this one is counted.
+        current = self._begin(next(batches, None))
+        while current is not None:
+            predictions = self._finish(current)
+            following = self._begin(next(batches, None))
+            self._add(tallies, current, predictions)
+            current = following
         for candidate in self._candidates:
             tallies.models.setdefault(candidate.name, ModelTally()).failure = candidate.failure
         return tallies
@@ -96,8 +117,8 @@ class Evaluator:
           ExamplesError: There is none.
         """
         for file in files:
-            for _, inputs, _ in self._batches(file):
-                return {name: values[:1] for name, values in inputs.items()}
+            for batch in self._batches(file):
+                return {name: values[:1] for name, values in batch.inputs.items()}
         raise ExamplesError("no examples to evaluate on", "at least one", "check the split that the gate reads")
 
     def close(self) -> None:
@@ -111,7 +132,7 @@ class Evaluator:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _batches(self, file: str) -> Iterator[tuple[Sequence[bytes], Mapping[str, np.ndarray], np.ndarray]]:
+    def _batches(self, file: str) -> Iterator[Batch]:
         records = Records((file,), 0)
         dataset = labelled_batches(
             records,
@@ -123,45 +144,68 @@ class Evaluator:
         )
         for batch in as_numpy(dataset, records):
             serialized, (inputs, labels) = batch if self._data.input_fn is None else ((), batch)
-            yield serialized, inputs, self._choose_label(labels)
+            yield Batch(serialized, inputs, self._choose_label(labels))
 
     def _choose_label(self, labels: Any) -> np.ndarray:
         chosen: np.ndarray = labels[self._output] if isinstance(labels, Mapping) else labels
         return chosen
 
-    def _add(
-        self, tallies: Tallies, records: Sequence[bytes], inputs: Mapping[str, np.ndarray], labels: np.ndarray
-    ) -> None:
-        for candidate in self._candidates:
-            candidate.begin(inputs)
-        baseline = self._predict_baseline(inputs)
-        predictions = {"": baseline}
-        for candidate in self._candidates:
-            given = candidate.finish(baseline.shape)
-            if given is not None:
-                predictions[candidate.name] = given
-        size = len(labels)
+    def _begin(self, batch: Batch | None) -> Batch | None:
+        if batch is not None:
+            for candidate in self._candidates:
+                candidate.begin(batch.inputs)
+        return batch
+
+    def _finish(self, batch: Batch) -> dict[str, np.ndarray]:
+        """Returns what each model predicts; a candidate that fails is missing."""
+        baseline = self._predict_baseline(batch.inputs)
+        given = {candidate.name: candidate.finish(baseline.shape) for candidate in self._candidates}
+        return {"": baseline, **{name: values for name, values in given.items() if values is not None}}
+
+    def _add(self, tallies: Tallies, batch: Batch, predictions: Mapping[str, np.ndarray]) -> None:
+        size = len(batch.labels)
         slices = [[OVERALL]] * size
         if self._config.slices:
             parse = example_parser()
-            slices = [slice_names(parse(record), self._config.slices) for record in records]
+            slices = [slice_names(parse(record), self._config.slices) for record in batch.records]
         # By content where there is one: the groups are then the same however the examples are split into files.
-        groups = [zlib.crc32(record) for record in records] or list(range(size))
-        tallies.add(labels, predictions, self._metrics, slices, np.array(groups, np.int64) % NUM_GROUPS)
+        groups = [zlib.crc32(record) for record in batch.records] or list(range(size))
+        tallies.add(batch.labels, predictions, self._metrics, slices, np.array(groups, np.int64) % NUM_GROUPS)
 
     def _predict_baseline(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        listed = [tf.constant(inputs[name]) for name in self._baseline.input_names]
-        outputs = tf.nest.flatten(self._baseline(listed[0] if len(listed) == 1 else listed, training=False))
-        predictions = np.asarray(outputs[self._baseline.output_names.index(self._output)], np.float32)
+        predictions = np.asarray(self._run_baseline([tf.constant(inputs[name]) for name in self._baseline.input_names]))
         if not np.isfinite(predictions).all():
             raise ModelError("a baseline that predicts NaN or infinity", "finite predictions", "train it again")
         return predictions
 
 
-class _RunningCandidate:
-    """One candidate in its process. After a failure it keeps the reason and takes no more batches."""
+def _as_graph(baseline: TrainedModel, output: str) -> Any:
+    """Returns a model as a function from inputs to one output, which is traced once and then several times faster."""
+    place = list(baseline.output_names).index(output)
 
-    def __init__(self, candidate: Candidate, baseline: TrainedModel, output: str, config: GateConfig) -> None:
+    @tf.function(reduce_retracing=True)
+    def run(listed: list[tf.Tensor]) -> tf.Tensor:
+        outputs = tf.nest.flatten(baseline(listed[0] if len(listed) == 1 else listed, training=False))
+        return tf.cast(outputs[place], tf.float32)
+
+    return run
+
+
+class RunningCandidate:
+    """One candidate in its process. After a failure it keeps the reason and takes no more batches.
+
+    Args:
+      candidate: The candidate.
+      baseline: The original, whose inputs and outputs it must have; nothing to leave that unchecked.
+      output: Which output is judged.
+      config: Limits of time and memory.
+
+    Attributes:
+      name: Of the candidate.
+      failure: Why it can't be evaluated any more; empty while it can.
+    """
+
+    def __init__(self, candidate: Candidate, baseline: TrainedModel | None, output: str, config: GateConfig) -> None:
         self.name = candidate.name
         self.failure = ""
         self._output = output
@@ -174,16 +218,18 @@ class _RunningCandidate:
         self._process = IsolatedProcess(config.memory_limit_bytes)
         try:
             ends = self._process.call(load, candidate.content, candidate.name, time_limit_s=config.time_limit_s)
-            self.failure = misfit(ends, baseline)
+            self.failure = misfit(ends, baseline) if baseline is not None else ""
         except (ModelError, IsolatedError) as error:
             self.failure = _reason(error)
 
     def begin(self, inputs: Mapping[str, np.ndarray]) -> None:
+        """Gives it a batch to predict."""
         if not self.failure and self._process is not None:
             self._process.send(predict, dict(inputs), self._output)
             self._is_running = True
 
     def finish(self, shape: tuple[int, ...]) -> np.ndarray | None:
+        """Returns its predictions, which must be of a shape; nothing after a failure."""
         if not self._is_running or self._process is None:
             return None
         self._is_running = False
@@ -199,6 +245,7 @@ class _RunningCandidate:
         return None if self.failure else predictions
 
     def close(self) -> None:
+        """Ends its process."""
         if self._process is not None:
             self._process.close()
 

@@ -1,7 +1,7 @@
 """Runs `.tflite` models with LiteRT, feeding and reading real numbers whatever the file's own types are."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,19 +49,30 @@ class TFLiteModel:
         try:
             self._interpreter = _interpreter(content, observed=observed)
             self._interpreter.allocate_tensors()
-            signatures = self._interpreter.get_signature_list()
-            runners = [self._interpreter.get_signature_runner(signature) for signature in signatures]
-            self._inputs: dict[str, Any] = runners[0].get_input_details() if runners else {}
-            self._outputs: dict[str, Any] = runners[0].get_output_details() if runners else {}
+            signatures = list(self._interpreter.get_signature_list())
+            self._inputs, self._outputs = self._ends(signatures[0]) if signatures else ({}, {})
+            self._fix_batch()
         except (ValueError, RuntimeError) as error:
             raise ModelError(
                 f"{name} is not a file that LiteRT can load: {error}", "a .tflite file", "convert the model again"
             ) from error
-        if len(runners) != 1:
+        if len(signatures) != 1:
             raise ModelError(
-                f"{name} has {len(runners)} signatures", "one signature", "convert it with Slimline's Quantizer"
+                f"{name} has {len(signatures)} signatures", "one signature", "convert it with Slimline's Quantizer"
             )
-        self._runner = runners[0]
+
+    def _ends(self, signature: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        # The runner is not kept: while it lives, the interpreter refuses to run by itself, which is twice as fast.
+        runner = self._interpreter.get_signature_runner(signature)
+        return runner.get_input_details(), runner.get_output_details()
+
+    def _fix_batch(self) -> None:
+        """Sets the batch to 1 where the file has another."""
+        others = [detail for detail in self._inputs.values() if len(detail["shape"]) and detail["shape"][0] != 1]
+        for detail in others:
+            self._interpreter.resize_tensor_input(detail["index"], [1, *detail["shape"][1:]])
+        if others:
+            self._interpreter.allocate_tensors()
 
     @property
     def input_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -95,8 +106,14 @@ class TFLiteModel:
         Raises:
           ModelError: An operation failed.
         """
-        rows = [self._invoke(row) for row in _rows(inputs)]
-        return {name: np.stack([row[name] for row in rows]) for name in self._outputs}
+        stored = {detail["index"]: to_stored(inputs[name], detail) for name, detail in self._inputs.items()}
+        size = len(next(iter(stored.values())))
+        rows: dict[str, list[np.ndarray]] = {name: [] for name in self._outputs}
+        for index in range(size):
+            self._run({tensor: values[index : index + 1] for tensor, values in stored.items()})
+            for name, detail in self._outputs.items():
+                rows[name].append(self._output(name, detail["index"]))
+        return {name: from_stored(np.concatenate(rows[name]), detail) for name, detail in self._outputs.items()}
 
     @property
     def input_order(self) -> list[str]:
@@ -119,7 +136,8 @@ class TFLiteModel:
         Args:
           example: Real values by input name, each of shape (1, …).
         """
-        return self._run(self._encode(next(_rows(example))))
+        self._run({detail["index"]: to_stored(example[name], detail) for name, detail in self._inputs.items()})
+        return {name: self._output(name, detail["index"]) for name, detail in self._outputs.items()}
 
     def activation(self, tensor: int) -> np.ndarray:
         """Returns real values of a tensor of the main graph, as the last example left them.
@@ -136,44 +154,40 @@ class TFLiteModel:
         Args:
           example: Real values by input name, each of shape (1, …).
         """
-        self._run(self._encode(next(_rows(example))))
+        self.predict_stored(example)
         # The inputs are in place: what is timed is what LiteRT's own benchmark times, without copies.
-        invoke, subgraph = self._runner._interpreter_wrapper.Invoke, self._runner._subgraph_index
         for _ in range(_WARM_UP_RUNS):
-            invoke(subgraph)
+            self._interpreter.invoke()
         durations_ms: list[float] = []
         started = time.perf_counter()
         while len(durations_ms) < _TIMED_RUNS and time.perf_counter() - started < _TIMED_SECONDS:
             before = time.perf_counter()
-            invoke(subgraph)
+            self._interpreter.invoke()
             durations_ms.append((time.perf_counter() - before) * 1e3)
         p50, p90 = np.percentile(durations_ms, [50, 90])
         return Latency(float(p50), float(p90), len(durations_ms))
 
-    def _invoke(self, row: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        outputs = self._run(self._encode(row))
-        return {name: from_stored(outputs[name][0], detail) for name, detail in self._outputs.items()}
-
-    def _encode(self, row: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return {name: to_stored(row[name], detail)[np.newaxis] for name, detail in self._inputs.items()}
-
-    def _run(self, encoded: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def _run(self, stored: Mapping[int, np.ndarray]) -> None:
         try:
-            outputs: dict[str, np.ndarray] = self._runner(**encoded)
+            for tensor, values in stored.items():
+                self._interpreter.set_tensor(tensor, values)
+            self._interpreter.invoke()
         except (ValueError, RuntimeError) as error:
             raise ModelError(
                 f"{self._name} failed while it ran: {error}",
                 "a model whose operations LiteRT runs",
                 "choose another scheme, or replace the layer that needs the operation",
             ) from error
-        for name, values in outputs.items():
-            if len(values) != 1:
-                raise ModelError(
-                    f"output {name!r} of {self._name} has the shape {values.shape} for one example",
-                    "one row",
-                    "convert the model again; an operation may be left that its scheme does not have",
-                )
-        return outputs
+
+    def _output(self, name: str, tensor: int) -> np.ndarray:
+        values: np.ndarray = self._interpreter.get_tensor(tensor)
+        if len(values) != 1:
+            raise ModelError(
+                f"output {name!r} of {self._name} has the shape {values.shape} for one example",
+                "one row",
+                "convert the model again; an operation may be left that its scheme does not have",
+            )
+        return values
 
 
 def _interpreter(content: bytes, *, observed: bool) -> Any:
@@ -192,12 +206,6 @@ def _interpreter(content: bytes, *, observed: bool) -> Any:
             experimental_op_resolver_type=kernels,
         )
     return Interpreter(model_content=content, num_threads=1)
-
-
-def _rows(inputs: Mapping[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
-    size = len(next(iter(inputs.values())))
-    for index in range(size):
-        yield {name: values[index] for name, values in inputs.items()}
 
 
 def to_stored(values: np.ndarray, detail: Mapping[str, Any]) -> np.ndarray:

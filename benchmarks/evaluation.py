@@ -1,0 +1,248 @@
+"""How fast models are evaluated, and in how much memory: `python -m benchmarks.evaluation`.
+
+Four tables: examples per second of a candidate's evaluation against a plain loop with LiteRT in one process, on the
+same examples in memory; the same against TFMA's own evaluation of the file, imports aside; the host latency against
+LiteRT's own benchmark; memory with 10,000 and 500,000 examples. Parts are chosen by name: `speed`, `tfma`, `latency`,
+`memory`.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+from ai_edge_litert.interpreter import Interpreter
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
+
+from benchmarks.data import Task, digits, train_float
+from slimline.core.evaluator import Batch, Candidate, Evaluator, RunningCandidate
+from slimline.core.examples import ExamplesConfig
+from slimline.core.gates import GateConfig, Threshold
+from slimline.core.judging import value_of
+from slimline.core.measurement import measure
+from slimline.core.metrics import find_metric
+from slimline.core.quantization import QuantizationConfig, quantize
+from slimline.core.tallies import NUM_GROUPS, Tallies
+from slimline_pipelines.digits.trainer import build_model
+
+_SCHEMA = """
+feature { name: "image" type: FLOAT shape { dim { size: 64 } } }
+feature { name: "digit" type: INT shape { dim { size: 1 } } }
+"""
+_GATE = GateConfig(thresholds=(Threshold(metric="accuracy", max_drop=0.5),))
+_ROUNDS = 3
+
+
+def write_examples(path: Path, task: Task, num_examples: int) -> None:
+    """Writes the evaluation images again and again, with a little noise, as TFRecords."""
+    images, labels = task.evaluation
+    generator = np.random.default_rng(0)
+    with tf.io.TFRecordWriter(str(path), options="GZIP") as writer:
+        for number in range(num_examples):
+            place = number % len(labels)
+            image = images[place].ravel() + generator.normal(scale=0.01, size=64)
+            features = {
+                "image": tf.train.Feature(float_list=tf.train.FloatList(value=image)),
+                "digit": tf.train.Feature(int64_list=tf.train.Int64List(value=[int(labels[place])])),
+            }
+            writer.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
+
+
+def make_models() -> tuple[tf_keras.Model, dict[str, bytes], Task]:
+    """Trains the pipeline's network and converts it."""
+    task = digits()
+    tf_keras.utils.set_random_seed(1)
+    model = train_float(build_model(), task, epochs=5)
+    files = {
+        "float32": quantize(model, QuantizationConfig(scheme="float32")),
+        "int8": quantize(model, QuantizationConfig(scheme="int8"), task.representative()),
+    }
+    return model, files, task
+
+
+def evaluate(model: tf_keras.Model, content: bytes, path: Path) -> tuple[float, float]:
+    """Evaluates a file and the original with Slimline; returns the file's accuracy, and seconds."""
+    schema = text_format.Parse(_SCHEMA, schema_pb2.Schema())
+    with Evaluator(
+        model, [Candidate("file", "", content)], _GATE, schema, ExamplesConfig(label_key="digit")
+    ) as running:
+        started = time.perf_counter()
+        tallies = running.evaluate_files([str(path)])
+        seconds = time.perf_counter() - started
+        metric = running._metrics["accuracy"]
+        key = ("overall", "accuracy")
+        return value_of(metric, tallies.models["file"].sums[key], tallies.num_examples["overall"]), seconds
+
+
+def evaluate_candidate(content: bytes, batches: list[Batch]) -> tuple[float, float]:
+    """Evaluates a file as the evaluator does, in a process of its own, but without the original; seconds as well."""
+    tallies, metrics = Tallies(), {"accuracy": find_metric("accuracy")}
+    running = RunningCandidate(Candidate("file", "", content), None, "probabilities", _GATE)
+    started = time.perf_counter()
+    running.begin(batches[0].inputs)
+    for batch, following in zip(batches, [*batches[1:], None], strict=True):
+        size = len(batch.labels)
+        predictions = running.finish((size, 10))
+        if following is not None:
+            running.begin(following.inputs)
+        assert predictions is not None
+        groups = np.array([zlib.crc32(record) for record in batch.records], np.int64) % NUM_GROUPS
+        tallies.add(batch.labels, {"": predictions, "file": predictions}, metrics, [["overall"]] * size, groups)
+    seconds = time.perf_counter() - started
+    running.close()
+    key = ("overall", "accuracy")
+    return value_of(metrics["accuracy"], tallies.models["file"].sums[key], tallies.num_examples["overall"]), seconds
+
+
+def evaluate_plainly(content: bytes, batches: list[Batch]) -> tuple[float, float]:
+    """Evaluates a file as LiteRT's guide does: quantize, set, invoke, get and compare, one example after the other."""
+    interpreter = Interpreter(model_content=content, num_threads=1)
+    interpreter.allocate_tensors()
+    (given,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
+    scale, zero_point = given["quantization"]
+    started, right, total = time.perf_counter(), 0, 0
+    for batch in batches:
+        for image, label in zip(batch.inputs["image"], batch.labels, strict=True):
+            values = image[np.newaxis]
+            if scale:
+                values = np.clip(np.round(values / scale) + zero_point, -128, 127).astype(np.int8)
+            interpreter.set_tensor(given["index"], values)
+            interpreter.invoke()
+            right += int(interpreter.get_tensor(result["index"]).argmax() == label)
+            total += 1
+    return right / total, time.perf_counter() - started
+
+
+def print_speed() -> None:
+    """Prints examples per second of both ways on batches in memory, and of the whole evaluation with the original."""
+    model, files, task = make_models()
+    number = 20_000
+    print(
+        "| file | plain loop, examples/s | Slimline, examples/s | ratio | same accuracy | with the original and reading |"
+    )
+    print("|---|---|---|---|---|---|")
+    schema = text_format.Parse(_SCHEMA, schema_pb2.Schema())
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "examples.gz"
+        write_examples(path, task, number)
+        with Evaluator(model, [], _GATE, schema, ExamplesConfig(label_key="digit")) as reader:
+            batches = list(reader._batches(str(path)))
+        for name, content in files.items():
+            plain, ours, whole = [], [], []
+            for _ in range(_ROUNDS):
+                wanted, seconds = evaluate_plainly(content, batches)
+                plain.append(seconds)
+                accuracy, seconds = evaluate_candidate(content, batches)
+                ours.append(seconds)
+                whole.append(evaluate(model, content, path)[1])
+            rates = [number / statistics.median(times) for times in (plain, ours, whole)]
+            same = "yes" if accuracy == wanted else f"{accuracy} against {wanted}"
+            ratio = rates[1] / rates[0]
+            print(
+                f"| {name} | {rates[0]:,.0f} | {rates[1]:,.0f} | {ratio:.2f} | {same} | {rates[2]:,.0f} |", flush=True
+            )
+
+
+def print_tfma() -> None:
+    """Prints seconds of TFMA's evaluation of the same file and data, and of ours."""
+    import tensorflow_model_analysis as tfma
+
+    model, files, task = make_models()
+    number = 2_000
+    print("| file | TFMA s | Slimline s | times faster |\n|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "examples.gz"
+        write_examples(path, task, number)
+        for name, content in files.items():
+            place = Path(folder) / name
+            place.mkdir()
+            (place / "tflite").write_bytes(content)
+            config = tfma.EvalConfig(
+                model_specs=[tfma.ModelSpec(model_type="tf_lite", label_key="digit")],
+                slicing_specs=[tfma.SlicingSpec()],
+                metrics_specs=[tfma.MetricsSpec(metrics=[tfma.MetricConfig(class_name="SparseCategoricalAccuracy")])],
+            )
+            shared = tfma.default_eval_shared_model(str(place), eval_config=config)
+            started = time.perf_counter()
+            tfma.run_model_analysis(
+                eval_shared_model=shared,
+                eval_config=config,
+                data_location=str(path),
+                file_format="tfrecords",
+                output_path=str(Path(folder) / f"out-{name}"),
+                extractors=None,
+            )
+            theirs = time.perf_counter() - started
+            _, ours = evaluate(model, content, path)
+            print(f"| {name} | {theirs:.2f} | {ours:.2f} | {theirs / ours:.1f} |", flush=True)
+
+
+def print_latency() -> None:
+    """Prints the median latency as the validator measures it, and as LiteRT's own benchmark does, in turns."""
+    application = tf_keras.applications.MobileNet(input_shape=(224, 224, 3), weights=None)
+    content = quantize(application, QuantizationConfig(scheme="float32"))
+    example = {application.input_names[0]: np.random.default_rng(0).random((1, 224, 224, 3)).astype(np.float32)}
+    print("| LiteRT's benchmark, ms | the validator, ms | ratio |\n|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        path, answer = Path(folder) / "model.tflite", Path(folder) / "result.json"
+        path.write_bytes(content)
+        for _ in range(_ROUNDS):
+            command = [sys.executable, "-m", "ai_edge_litert.tools.benchmark_litert_model", f"--model={path}"]
+            subprocess.run([*command, f"--result_json={answer}"], check=True, capture_output=True)
+            theirs = json.loads(answer.read_text())["latency"]["median_ms"]
+            ours = measure(content, "model", example, _GATE).latency.p50_ms
+            print(f"| {theirs:.2f} | {ours:.2f} | {ours / theirs:.3f} |", flush=True)
+
+
+def print_memory() -> None:
+    """Prints the peak memory of evaluating few and many examples, each in a process of its own."""
+    print("| examples | peak MiB | of it after the first 1,000 examples |\n|---|---|---|")
+    for number in (10_000, 500_000):
+        command = [sys.executable, "-m", "benchmarks.evaluation", "--measure-memory", str(number)]
+        answer = subprocess.run(command, check=True, capture_output=True, text=True)
+        found: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
+        print(f"| {number:,} | {found['peak_mib']:.0f} | {found['added_mib']:.0f} |", flush=True)
+
+
+def measure_memory(num_examples: int) -> None:
+    """Prints the peak memory of this process as JSON."""
+    model, files, task = make_models()
+    with tempfile.TemporaryDirectory() as folder:
+        few, many = Path(folder) / "few.gz", Path(folder) / "many.gz"
+        write_examples(few, task, 1_000)
+        write_examples(many, task, num_examples)
+        evaluate(model, files["int8"], few)
+        before_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        evaluate(model, files["int8"], many)
+        peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"peak_mib": peak_mib, "added_mib": peak_mib - before_mib}))
+
+
+def main() -> None:
+    """Prints the parts that are asked for; all of them when none is."""
+    parts = {"speed": print_speed, "tfma": print_tfma, "latency": print_latency, "memory": print_memory}
+    parser = argparse.ArgumentParser()
+    parser.add_argument("parts", nargs="*", choices=[*parts, []])
+    parser.add_argument("--measure-memory", type=int)
+    options = parser.parse_args()
+    if options.measure_memory:
+        measure_memory(options.measure_memory)
+        return
+    for name in options.parts or parts:
+        parts[name]()
+        print()
+
+
+if __name__ == "__main__":
+    main()
