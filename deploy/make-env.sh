@@ -39,7 +39,7 @@ sys.exit(not (pathlib.Path(sysconfig.get_path("include")) / "Python.h").exists()
     fail "$python has no C headers (Python.h). On Debian and Ubuntu: apt-get install python3-dev."
 
 started=$(date +%s)
-echo "Making .venv with $("$python" --version): about 230 packages, one to five minutes the first time ..."
+echo "Making .venv with $("$python" --version): about 260 packages, one to five minutes the first time ..."
 if [ "$(.venv/bin/python --version 2>/dev/null)" != "$("$python" --version)" ]; then
     rm -rf .venv
     "$python" -m venv .venv

@@ -5,6 +5,7 @@ The map, from the inside out. Each room may use the ones before it, never the on
     errors, names     a user's mistakes; the names of what is recorded in ML Metadata
     core              pruning, clustering, quantization, sampling, evaluation, gates: Keras, LiteRT and NumPy, no TFX
     transforms        the same at scale: Beam transforms over core
+    report            the evaluation as one page for people
     artifacts, shell, fine_tuning, progress
                       from TFX's artifacts and parameters to core, and back; how far a component is
     pruner, clusterer, calibration_sampler, quantizer, edge_validator
@@ -29,12 +30,14 @@ if TYPE_CHECKING:
     from slimline.core.advisor import Wishes
     from slimline.core.clustering import ClusteringConfig, ClusteringRule
     from slimline.core.examples import ExamplesConfig
-    from slimline.core.gates import GateConfig, Threshold
+    from slimline.core.gates import DeviceBudget, GateConfig, TargetRule, Threshold, WeightedGoal
+    from slimline.core.metrics import CustomMetric
     from slimline.core.pruning_config import PruningConfig, PruningRule
     from slimline.core.qat import QatConfig
     from slimline.core.quantization_config import QuantizationConfig
     from slimline.core.sampling import SamplingConfig, Strata
     from slimline.core.selective import SelectiveConfig
+    from slimline.core.slices import SliceBy
     from slimline.edge_validator.component import EdgeValidator
     from slimline.pruner.component import Pruner
     from slimline.quantizer.component import Quantizer
@@ -47,6 +50,8 @@ _HOMES = {
     "Clusterer": "slimline.clusterer.component",
     "ClusteringConfig": "slimline.core.clustering",
     "ClusteringRule": "slimline.core.clustering",
+    "CustomMetric": "slimline.core.metrics",
+    "DeviceBudget": "slimline.core.gates",
     "EdgeEvaluation": "slimline.artifacts",
     "EdgeValidator": "slimline.edge_validator.component",
     "ExamplesConfig": "slimline.core.examples",
@@ -59,8 +64,11 @@ _HOMES = {
     "Quantizer": "slimline.quantizer.component",
     "SamplingConfig": "slimline.core.sampling",
     "SelectiveConfig": "slimline.core.selective",
+    "SliceBy": "slimline.core.slices",
     "Strata": "slimline.core.sampling",
+    "TargetRule": "slimline.core.gates",
     "Threshold": "slimline.core.gates",
+    "WeightedGoal": "slimline.core.gates",
     "Wishes": "slimline.core.advisor",
 }
 
@@ -70,6 +78,8 @@ __all__ = [
     "Clusterer",
     "ClusteringConfig",
     "ClusteringRule",
+    "CustomMetric",
+    "DeviceBudget",
     "EdgeEvaluation",
     "EdgeValidator",
     "ExamplesConfig",
@@ -82,8 +92,11 @@ __all__ = [
     "Quantizer",
     "SamplingConfig",
     "SelectiveConfig",
+    "SliceBy",
     "Strata",
+    "TargetRule",
     "Threshold",
+    "WeightedGoal",
     "Wishes",
 ]
 
