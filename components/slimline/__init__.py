@@ -6,7 +6,7 @@ The map, from the inside out. Each room may use the ones before it, never the on
     core              pruning, clustering, quantization, sampling, evaluation, gates: Keras, LiteRT and NumPy, no TFX
     transforms        the same at scale: Beam transforms over core
     report            the evaluation as one page for people
-    artifacts, shell, fine_tuning, progress
+    artifacts, shell, progress, fine_tuning, beam_execution
                       from TFX's artifacts and parameters to core, and back; how far a component is
     pruner, clusterer, calibration_sampler, quantizer, edge_validator
                       one folder per component: `component.py` is its face, `executor.py` its work

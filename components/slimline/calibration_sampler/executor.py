@@ -2,22 +2,18 @@
 
 import json
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import apache_beam as beam
-from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
-from typing_extensions import override
 
 from slimline import names, progress, shell
+from slimline.beam_execution import PinnedBeamExecutor, scratch_folder
 from slimline.calibration_sampler.checks import check_sample, describe_sample, raise_errors
 from slimline.core.sampling import SamplingConfig
 from slimline.errors import ExamplesError, near_miss
 from slimline.transforms.overlap import FindSampled, write_found
-from slimline.transforms.runner import pinned_arguments
 from slimline.transforms.sampling import SampleFiles, source_files, write_sample
 
 # Factors on the threshold below which records are sent on. The first nearly always suffices; repeated records or strata
@@ -26,7 +22,7 @@ _MARGINS = (1.0, 64.0, math.inf)
 _FOUND_FILE = "found.json"
 
 
-class CalibrationSamplerExecutor(BaseBeamExecutor):
+class CalibrationSamplerExecutor(PinnedBeamExecutor):
     """Executor of `CalibrationSampler`."""
 
     def Do(  # noqa: N802
@@ -39,7 +35,7 @@ class CalibrationSamplerExecutor(BaseBeamExecutor):
         files = shell.split_files(examples, config.split)
         evaluation_files = _evaluation_files(examples, config)
         shell.refuse_empty_splits(examples)
-        with _partial_folder(output.uri) as folder:
+        with scratch_folder(output.uri) as folder:
             manifest = self._sample(files, config, folder)
             found = self._find(evaluation_files, folder)
             description = describe_sample(input_dict, exec_properties[shell.DATA], folder, config)
@@ -88,12 +84,6 @@ class CalibrationSamplerExecutor(BaseBeamExecutor):
         ranks: list[str] = found["ranks"]
         return ranks
 
-    @override
-    def _make_beam_pipeline(self) -> beam.Pipeline:
-        if self._make_beam_pipeline_fn is not None:
-            return super()._make_beam_pipeline()
-        return beam.Pipeline(argv=pinned_arguments(self._beam_pipeline_args))
-
 
 def _evaluation_files(examples: Any, config: SamplingConfig) -> tuple[str, ...]:
     if config.evaluation_split is None:
@@ -107,17 +97,6 @@ def _evaluation_files(examples: Any, config: SamplingConfig) -> tuple[str, ...]:
             "give evaluation_split=... the split that the EdgeValidator reads, or None when there is none."
             + near_miss(config.evaluation_split, artifact_utils.decode_split_names(examples.split_names)),
         ) from None
-
-
-@contextmanager
-def _partial_folder(uri: str) -> Iterator[str]:
-    """Gives a folder below the output, since a worker on another machine writes to it, and removes it at the end."""
-    folder = f"{uri.rstrip('/')}/partial"
-    try:
-        yield folder
-    finally:
-        if fileio.exists(folder):
-            fileio.rmtree(folder)
 
 
 def _properties(manifest: dict[str, Any], config: SamplingConfig) -> dict[str, Any]:

@@ -6,12 +6,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import apache_beam as beam
-from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.dsl.io import fileio
 from tfx.types.artifact import Artifact
-from typing_extensions import override
 
 from slimline import names, progress, shell
+from slimline.beam_execution import PinnedBeamExecutor, scratch_folder
 from slimline.core.digest import model_digest
 from slimline.core.evaluation import Evaluation, conclude
 from slimline.core.gates import GateConfig
@@ -31,7 +30,6 @@ from slimline.transforms.evaluation import (
     write_tallies,
 )
 from slimline.transforms.overlap import FindSampled, write_found
-from slimline.transforms.runner import pinned_arguments
 from slimline.transforms.sampling import SampleFiles, source_files, write_sample
 
 CANDIDATE_KEYS = tuple(f"candidate_{number:02}" for number in range(1, 17))
@@ -40,7 +38,7 @@ CANDIDATE_NAMES = "candidate_names"
 _NUM_LOOKED_FOR = 256
 
 
-class EdgeValidatorExecutor(BaseBeamExecutor):
+class EdgeValidatorExecutor(PinnedBeamExecutor):
     """Executor of `EdgeValidator`."""
 
     def Do(  # noqa: N802
@@ -63,7 +61,7 @@ class EdgeValidatorExecutor(BaseBeamExecutor):
         )
         examples = shell.single(input_dict, "examples")
         files = shell.split_files(examples, config.split)
-        with _evaluators(), _scratch_folder(shell.single(output_dict, "evaluation").uri) as folder:
+        with _evaluators(), scratch_folder(shell.single(output_dict, "evaluation").uri) as folder:
             tallies = self._count(files, job, folder)
             warnings = self._find_overlap(examples, files, config, folder)
             evaluation = self._conclude(files, job, tallies, config, warnings)
@@ -140,12 +138,6 @@ class EdgeValidatorExecutor(BaseBeamExecutor):
             "metrics flatter the models.",
         )
 
-    @override
-    def _make_beam_pipeline(self) -> beam.Pipeline:
-        if self._make_beam_pipeline_fn is not None:
-            return super()._make_beam_pipeline()
-        return beam.Pipeline(argv=pinned_arguments(self._beam_pipeline_args))
-
 
 @contextmanager
 def _evaluators() -> Iterator[None]:
@@ -153,14 +145,3 @@ def _evaluators() -> Iterator[None]:
         yield
     finally:
         close_evaluators()
-
-
-@contextmanager
-def _scratch_folder(uri: str) -> Iterator[str]:
-    """Gives a folder below an output, since workers on other machines write to it, and removes it at the end."""
-    folder = f"{uri.rstrip('/')}/partial"
-    try:
-        yield folder
-    finally:
-        if fileio.exists(folder):
-            fileio.rmtree(folder)
