@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from slimline.core.isolation import IsolatedError, run_isolated
+from slimline.core.isolation import IsolatedError, IsolatedProcess, run_isolated
 from slimline.errors import ExamplesError
 
 FUNCTIONS = """
@@ -131,11 +131,31 @@ def test_the_time_limit_ends_the_child(functions, tmp_path):
 
 def test_the_memory_limit_holds_in_the_child_only():
     limit = 2_000_000_000
-    with pytest.raises(IsolatedError, match="needed more than 2000000000 bytes") as exceeded:
+    with pytest.raises(IsolatedError, match="needed more than 2,000,000,000 bytes of memory") as exceeded:
         run_isolated(bytearray, 2 * limit, time_limit_s=60, memory_limit_bytes=limit)
     assert exceeded.value.reason == "memory"
     assert len(run_isolated(bytearray, 1_000, time_limit_s=30, memory_limit_bytes=limit)) == 1_000
 
 
-def test_a_child_without_a_terminal_finds_nothing_to_read():
-    assert run_isolated(subprocess.getoutput, "cat", time_limit_s=30) == ""
+def test_one_child_answers_call_after_call_and_keeps_its_state():
+    with IsolatedProcess() as process:
+        pids = {process.call(os.getpid, time_limit_s=30) for _ in range(3)}
+        process.call(os.putenv, "SLIMLINE_TEST", "kept", time_limit_s=30)
+        assert process.call(subprocess.getoutput, "echo $SLIMLINE_TEST", time_limit_s=30) == "kept"
+        with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+            process.call(operator.truediv, 1, 0, time_limit_s=30)
+        assert process.call(operator.add, 1, 2, time_limit_s=30) == 3
+    assert len(pids) == 1
+    with pytest.raises(ProcessLookupError):
+        os.kill(pids.pop(), 0)
+
+
+def test_a_child_that_died_stays_dead():
+    with IsolatedProcess() as process:
+        for _ in range(2):
+            with pytest.raises(IsolatedError, match="ended with code 3"):
+                process.call(os._exit, 3, time_limit_s=30)
+
+
+def test_what_a_function_prints_is_no_answer():
+    assert run_isolated(print, "some text", time_limit_s=30) is None

@@ -1,8 +1,13 @@
+import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
+import tf_keras
+from tfx.dsl.components.base.base_executor import BaseExecutor
+from tfx.proto.orchestration import pipeline_pb2
 from tfx.types import standard_artifacts
 
 from slimline import (
@@ -12,20 +17,24 @@ from slimline import (
     PruningConfig,
     QatConfig,
     QuantizationConfig,
+    SelectiveConfig,
+    Wishes,
     names,
 )
 from slimline.clusterer.executor import ClustererExecutor
 from slimline.core.digest import file_digest
-from slimline.core.flatbuffer import float_operations, weight_tensors
+from slimline.core.flatbuffer import float_operations, operations, weight_tensors
 from slimline.core.model_io import gzip_size, read_tflite
+from slimline.core.provenance import read_provenance_id
 from slimline.core.quantization import CALIBRATED_SCHEMES, SCHEMES
 from slimline.core.runtime import TFLiteModel
-from slimline.errors import ExamplesError, ModelError
+from slimline.errors import ConfigError, ExamplesError, ModelError
 from slimline.pruner.executor import PrunerExecutor
 from slimline.quantizer.executor import QuantizerExecutor
 from tests import zoo
 from tests.artifacts import model_artifact, output, schema_artifact, specimen_artifacts, specimen_data
 from tests.conftest import SCHEMA, example, write_records
+from tests.handmade import wide_model
 from tests.stages import event_files, gains, listening, run_stage
 
 LABEL = ExamplesConfig(label_key="digit").to_json()
@@ -43,12 +52,33 @@ def inputs(tmp_path, trained, digits):
     }
 
 
+@pytest.fixture(scope="module")
+def wide(digits):
+    """A trained CNN that plain int8 breaks."""
+    return wide_model(*digits)
+
+
+def run(inputs, folder, config, data=LABEL):
+    """Runs the executor as the node `Quantizer`, and returns the model's artifact and folder."""
+    quantized = output(standard_artifacts.Model, folder / "quantized")
+    node = pipeline_pb2.PipelineNode(node_info=pipeline_pb2.NodeInfo(id="Quantizer"))
+    properties = {"config": config.to_json(), "data": data}
+    executor = QuantizerExecutor(BaseExecutor.Context(pipeline_node=node))
+    executor.Do(inputs, {"quantized_model": [quantized], "model_run": []}, properties)
+    return quantized, folder / "quantized"
+
+
+def report_in(folder):
+    return json.loads((folder / names.QUANTIZATION_REPORT_FILE).read_text())
+
+
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_each_scheme_gives_a_file_that_agrees_with_the_model(scheme, inputs, tmp_path, trained, digits):
     if scheme not in CALIBRATED_SCHEMES:
         del inputs["calibration"], inputs["schema"]
     quantized = output(standard_artifacts.Model, tmp_path / "quantized")
-    properties = {"config": QuantizationConfig(scheme=scheme).to_json(), "data": LABEL}
+    data = LABEL if scheme in CALIBRATED_SCHEMES else ""
+    properties = {"config": QuantizationConfig(scheme=scheme).to_json(), "data": data}
     QuantizerExecutor().Do(inputs, {"quantized_model": [quantized], "model_run": []}, properties)
     content = read_tflite(tmp_path / "quantized")
     images = digits[0][:100]
@@ -59,6 +89,122 @@ def test_each_scheme_gives_a_file_that_agrees_with_the_model(scheme, inputs, tmp
     assert quantized.get_string_custom_property(names.CONTENT_DIGEST) == digest
     assert quantized.get_string_custom_property(names.SCHEME) == scheme
     assert quantized.get_int_custom_property(names.GZIP_BYTES) == gzip_size(content)
+
+
+@pytest.mark.parametrize("backend", ["converter", "litert-quantizer"])
+def test_the_file_its_ends_and_its_report_lie_beside_one_another(backend, inputs, tmp_path):
+    config = QuantizationConfig(scheme="int8", backend=backend, label_names=tuple("abcdefghij"))
+    quantized, folder = run(inputs, tmp_path, config)
+    report, content = report_in(folder), read_tflite(folder)
+    spec = json.loads((folder / "Format-Serving" / names.IO_SPEC_FILE).read_text())
+    assert {path.name for path in folder.iterdir()} == {"Format-Serving", names.QUANTIZATION_REPORT_FILE} | (
+        {names.GAINS_FILE} if (folder / names.GAINS_FILE).exists() else set()
+    )
+    assert {path.name for path in (folder / "Format-Serving").iterdir()} == {"tflite", names.IO_SPEC_FILE}
+    assert [end["feature"] for end in spec["inputs"]] == ["image"]
+    assert spec["label_names"] == list("abcdefghij")
+    recorded, counted = quantized.get_string_custom_property, quantized.get_int_custom_property
+    assert recorded(names.BACKEND) == report["backend"] == backend
+    assert recorded(names.REPORT_DIGEST) == file_digest(folder / names.QUANTIZATION_REPORT_FILE)
+    assert recorded(names.PROVENANCE_ID) == report["provenance"]["provenance_id"] == read_provenance_id(content)
+    assert recorded(names.SOURCE_DIGEST) == report["provenance"]["source_digest"]
+    assert float(recorded(names.SQNR_DB)) == report["trial"]["outputs"]["scores"]["sqnr_db"] > 15
+    assert float(recorded(names.AGREEMENT)) == report["trial"]["outputs"]["scores"]["agreement"] >= 0.95
+    assert counted(names.SIZE_BYTES) == report["sizes"]["bytes"] == len(content)
+    assert counted(names.GZIP_BYTES) == report["sizes"]["gzip_bytes"] == gzip_size(content)
+    assert report["provenance"]["calibration_digest"].startswith("sha256:")
+    assert not quantized.has_custom_property(names.MEETS_GOAL)
+
+
+def test_calibration_that_a_scheme_does_not_need_is_what_it_is_tried_on(inputs, tmp_path):
+    _, tried = run(inputs, tmp_path / "tried", QuantizationConfig(scheme="float16"))
+    del inputs["calibration"], inputs["schema"]
+    _, untried = run(inputs, tmp_path / "untried", QuantizationConfig(scheme="float16"), data="")
+    assert report_in(tried)["trial"]["records"] == "calibration"
+    assert report_in(tried)["trial"]["num_records"] == 50
+    assert report_in(untried)["trial"]["records"] == "random"
+    assert report_in(untried)["provenance"]["calibration_digest"] is None
+    assert len(read_tflite(tried)) == len(read_tflite(untried))
+
+
+@pytest.mark.parametrize(
+    ("target", "priority", "keys", "scheme"),
+    [
+        ("edgetpu", "size", {"model", "calibration", "schema"}, "int8"),
+        ("gpu", "latency", {"model"}, "float16"),
+    ],
+)
+def test_auto_is_decided_by_the_data_that_there_are(target, priority, keys, scheme, inputs, tmp_path):
+    config = QuantizationConfig(scheme="auto", wishes=Wishes(target=target, priority=priority))
+    given = {key: inputs[key] for key in keys}
+    quantized, folder = run(given, tmp_path, config, data=LABEL if "schema" in keys else "")
+    assert quantized.get_string_custom_property(names.SCHEME) == scheme
+    report = report_in(folder)
+    assert (report["scheme"], report["advice"]["scheme"]) == (scheme, scheme)
+    (taken,) = TFLiteModel(read_tflite(folder), scheme).inputs.values()
+    assert taken["shape_signature"][0] == (1 if target == "edgetpu" else -1)
+
+
+def test_auto_without_the_data_that_the_target_needs_leaves_nothing(inputs, tmp_path):
+    config = QuantizationConfig(scheme="auto", wishes=Wishes(target="micro"))
+    with pytest.raises(ConfigError, match="target='micro' without any records"):
+        run({"model": inputs["model"]}, tmp_path, config, data="")
+    assert not (tmp_path / "quantized").exists()
+
+
+@pytest.mark.slow
+def test_auto_trains_where_accuracy_matters_most_and_there_are_labels(tmp_path):
+    specimen = zoo.cnn()
+    inputs = specimen_artifacts(specimen, tmp_path)
+    records = tmp_path / "calibration" / names.CALIBRATION_RECORDS_FILE
+    records.parent.mkdir()
+    shutil.copy(tmp_path / "examples" / "Split-train" / "data-00000-of-00001.gz", records)
+    inputs["calibration"] = [output(CalibrationDataset, records.parent)]
+    config = QuantizationConfig(
+        scheme="auto", wishes=Wishes(target="micro", priority="accuracy"), qat=QatConfig(epochs=1, batch_size=16)
+    )
+    model = run_stage(QuantizerExecutor, "quantized_model", inputs, tmp_path, config, specimen_data(specimen))
+    assert model.get_string_custom_property(names.TRAINING) == "qat"
+    report = report_in(tmp_path / "quantized_model")
+    assert (report["training"], report["advice"]["training"]) == ("qat", "qat")
+    assert report["provenance"]["training_digest"].startswith("sha256:")
+
+
+@pytest.mark.slow
+def test_layers_are_kept_until_the_goal_is_met_and_every_file_is_told(inputs, tmp_path, wide):
+    inputs["model"] = [model_artifact(tmp_path / "wide", wide)]
+    config = QuantizationConfig(scheme="int8", selective=SelectiveConfig(min_agreement=0.97))
+    with listening() as told:
+        quantized, folder = run(inputs, tmp_path, config)
+    report = report_in(folder)
+    assert report["selective"]["meets_goal"]
+    assert report["selective"]["attempts"][0]["outputs"]["scores"]["agreement"] < 0.9
+    assert quantized.get_int_custom_property(names.MEETS_GOAL) == 1
+    kept = quantized.get_string_custom_property(names.KEPT_OPERATIONS)
+    assert kept == ", ".join(report["selective"]["kept"])
+    assert "conv" in kept
+    assert float(quantized.get_string_custom_property(names.AGREEMENT)) >= 0.97
+    assert {node for node, _ in told} == {"Quantizer"}
+    lines = [f"int8 with {len(attempt['kept'])} operation(s) in float32" for attempt in report["selective"]["attempts"]]
+    assert [text for _, text in told] == [*lines, *report["findings"]]
+    assert {op.op for op in operations(read_tflite(folder)) if op.output_dtype == "float32"} >= {"CONV_2D"}
+
+
+def test_a_file_that_can_not_run_leaves_nothing(tmp_path):
+    ids = tf_keras.layers.Input((3,), dtype="int32", name="ids")
+    beyond = tf_keras.layers.Lambda(lambda index: tf.gather(tf.ones((20, 4)), index + 1_000_000), name="beyond")(ids)
+    model = tf_keras.Model(ids, tf_keras.layers.Dense(1, name="one")(beyond), name="lost")
+    inputs = {"model": [model_artifact(tmp_path / "model", model)]}
+    with pytest.raises(ModelError, match=r"lost failed while it ran: .*, at GATHER \("):
+        run(inputs, tmp_path, QuantizationConfig(scheme="dynamic_range"), data="")
+    assert not (tmp_path / "quantized").exists()
+    assert not list(tmp_path.glob(".*.partial"))
+
+
+def test_a_file_that_is_too_slow_leaves_nothing(inputs, tmp_path):
+    with pytest.raises(ModelError, match=r"small, which did not finish in 0\.001 s on 50 records"):
+        run(inputs, tmp_path, QuantizationConfig(scheme="int8", time_limit_s=0.001))
+    assert not (tmp_path / "quantized").exists()
 
 
 def test_a_model_input_without_a_feature_is_refused_before_the_conversion(inputs, tmp_path):
@@ -112,10 +258,12 @@ def test_training_keeps_what_the_model_is_and_the_whole_history_is_on_record(aut
     assert recorded(names.GAINS_DIGEST) == file_digest(tmp_path / "quantized_model" / names.GAINS_FILE)
     assert recorded(names.SOURCE_DIGEST) == clustered["model"][0].get_string_custom_property(names.CONTENT_DIGEST)
     assert (recorded(names.LOST_GAINS), content["lost"]) == ("", [])
-    assert [(node, text.split(",")[0]) for node, text in told] == [
+    findings = report_in(tmp_path / "quantized_model")["findings"]
+    assert [(node, text.split(",")[0]) for node, text in told[:2]] == [
         ("quantized_model", "epoch 1/2"),
         ("quantized_model", "epoch 2/2"),
     ]
+    assert told[2:] == [("quantized_model", finding) for finding in findings]
     assert event_files(tmp_path, "quantized_model")
 
 

@@ -1,0 +1,47 @@
+import pytest
+
+from slimline.core.targets import cpu, judge_target
+from slimline.core.targets.graph import read_nodes
+from tests.nodes import data, node
+
+
+@pytest.fixture
+def judge_nodes(monkeypatch):
+    """Judges operations without a file."""
+
+    def run(*nodes):
+        monkeypatch.setattr(cpu, "read_nodes", lambda content: nodes)
+        return cpu.judge(b"")
+
+    return run
+
+
+def test_int8_and_float_files_run_accelerated(static_int8, float32):
+    for content in (static_int8, float32):
+        report = judge_target("cpu", content)
+        assert (report.target, report.runs, report.accelerated_share, report.reasons) == ("cpu", True, 1, ())
+        assert [one.op for one in report.placements] == [one.op for one in read_nodes(content)]
+
+
+def test_16_bit_activations_run_without_the_fast_kernels(int16x8):
+    report = cpu.judge(int16x8)
+    assert (report.runs, report.accelerated_share) == (True, 0)
+    (reason,) = report.reasons
+    assert reason.startswith("CONV_2D")
+    assert "16-bit activations run on reference kernels" in reason
+
+
+def test_what_xnnpack_does_not_have_runs_all_the_same(judge_nodes):
+    report = judge_nodes(node("CONV_2D", macs=3), node("CUMSUM", macs=1))
+    assert (report.runs, report.accelerated_share) == (True, 0.75)
+    assert report.reasons == ("CUMSUM: XNNPACK does not have it: it runs on LiteRT's own kernels",)
+
+
+def test_an_operation_of_tensorflow_needs_its_kernels(judge_nodes):
+    assert "TensorFlow's own kernels" in judge_nodes(node("FlexErf")).reasons[0]
+
+
+def test_only_the_step_into_16_bits_is_not_held_against_it(judge_nodes):
+    wide = [data(1, 4, dtype="int16")]
+    report = judge_nodes(node("QUANTIZE", outputs=wide), node("ADD", wide, wide))
+    assert [one.is_accelerated for one in report.placements] == [True, False]
