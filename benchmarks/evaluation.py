@@ -128,9 +128,7 @@ def print_speed() -> None:
     """Prints examples per second of both ways on batches in memory, and of the whole evaluation with the original."""
     model, files, task = make_models()
     number = 20_000
-    print(
-        "| file | plain loop, examples/s | Slimline, examples/s | ratio | same accuracy | with the original and reading |"
-    )
+    print("| file | plain loop, examples/s | Slimline, examples/s | ratio | same result | with original and reading |")
     print("|---|---|---|---|---|---|")
     schema = text_format.Parse(_SCHEMA, schema_pb2.Schema())
     with tempfile.TemporaryDirectory() as folder:

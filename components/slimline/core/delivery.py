@@ -175,16 +175,18 @@ def examine(model: TrainedModel, product: Product, records: Records, time_limit_
     """
     inputs = records.first(_MAX_TRIED)
     outputs = try_model(product.content, model.name, inputs, time_limit_s)
-    broken = [name for name, values in outputs.items() if not np.isfinite(values).all()]
-    if broken:
-        raise ModelError(
-            f"{model.name}, whose output {broken[0]!r} is NaN or infinite once it is quantized",
-            "finite outputs",
-            "choose another scheme: float16 ends at 65,504",
-        )
-    compared = compare_outputs(_predict(model, inputs), outputs)
+    wanted = _predict(model, inputs)
+    _require_finite(wanted, "the float model itself", "train it again, or clean the records")
+    _require_finite(outputs, f"{model.name} once it is quantized", "choose another scheme: float16 ends at 65,504")
+    compared = compare_outputs(wanted, outputs)
     errors = _activation_errors(product.float_content, product.content, records.first(_MAX_OBSERVED), time_limit_s)
     return Examination(len(next(iter(inputs.values()))), compared, errors)
+
+
+def _require_finite(outputs: Mapping[str, np.ndarray], what: str, remedy: str) -> None:
+    broken = [name for name, values in outputs.items() if not np.isfinite(values).all()]
+    if broken:
+        raise ModelError(f"{what}, whose output {broken[0]!r} is NaN or infinite", "finite outputs", remedy)
 
 
 def _activation_errors(

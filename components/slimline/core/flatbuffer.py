@@ -4,6 +4,8 @@ The format is that of https://github.com/google-ai-edge/LiteRT/blob/main/tflite/
 """
 
 import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,7 +99,46 @@ def operations(content: bytes) -> tuple[Operation, ...]:
     """
     model: Any = schema.ModelT.InitFromPackedBuf(content, 0)
     graph = model.subgraphs[0]
-    return tuple(_operation(model, graph, operator) for operator in graph.operators if len(operator.outputs))
+    stored = {
+        made: kept
+        for made, kept in _stored(model, graph).items()
+        if model.buffers[graph.tensors[kept].buffer].data is not None
+    }
+    return tuple(_operation(model, graph, operator, stored) for operator in graph.operators if len(operator.outputs))
+
+
+def counterparts(before: Sequence[Operation], after: Sequence[Operation]) -> dict[str, Operation]:
+    """Finds the operations of one file in another one made from the same model.
+
+    A converter puts a number behind a name that is taken, and another number when there are more tensors.
+
+    Args:
+      before: Operations of the one file.
+      after: Operations of the other.
+
+    Returns:
+      By the name of an output of `before` the operation of `after`.
+    """
+    # What has no computed input decodes a constant, and is no operation of the model.
+    after = [operation for operation in after if operation.op != "DEQUANTIZE" or operation.inputs]
+    exact = {operation.output: operation for operation in after}
+    listed = [Counter((operation.op, _bare(operation.output)) for operation in side) for side in (before, after)]
+    alike = {(operation.op, _bare(operation.output)): operation for operation in after}
+    found = {}
+    for operation in before:
+        same, key = exact.get(operation.output), (operation.op, _bare(operation.output))
+        is_only = all(names[key] == 1 for names in listed)
+        if same is not None and same.op == operation.op:
+            found[operation.output] = same
+        elif is_only:
+            found[operation.output] = alike[key]
+        elif same is not None:
+            found[operation.output] = same
+    return found
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"(_int16)?$", "", name).rstrip("0123456789")
 
 
 def output_tensors(content: bytes) -> dict[str, str]:
@@ -111,14 +152,64 @@ def output_tensors(content: bytes) -> dict[str, str]:
     return {_text(entry.name): _text(tensors[entry.tensorIndex].name) for entry in model.signatureDefs[0].outputs}
 
 
+@dataclass(frozen=True)
+class End:
+    """An input or output of a file's signature.
+
+    Attributes:
+      name: In the signature.
+      shape: With -1 for an open dimension.
+      dtype: As `int8`.
+      scale: Of its quantization; nothing for floats.
+      zero_point: Likewise.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scale: float | None
+    zero_point: int | None
+
+
+def signature_ends(content: bytes) -> tuple[tuple[End, ...], tuple[End, ...]]:
+    """Returns the inputs and the outputs of a file's signature, sorted by name.
+
+    Args:
+      content: Bytes of a `.tflite` file with one signature.
+    """
+    model: Any = schema.ModelT.InitFromPackedBuf(content, 0)
+    (signature,) = model.signatureDefs
+    tensors = model.subgraphs[0].tensors
+
+    def describe(entries: Any) -> tuple[End, ...]:
+        ends = [_end(_text(entry.name), tensors[entry.tensorIndex]) for entry in entries]
+        return tuple(sorted(ends, key=lambda end: end.name))
+
+    return describe(signature.inputs), describe(signature.outputs)
+
+
+def _end(name: str, tensor: Any) -> End:
+    sizes = tensor.shape if tensor.shapeSignature is None else tensor.shapeSignature
+    scales = () if tensor.quantization is None or tensor.quantization.scale is None else tensor.quantization.scale
+    has_scale = len(scales) > 0
+    return End(
+        name,
+        tuple(int(size) for size in sizes) if sizes is not None else (),
+        _TYPE_NAMES[tensor.type],
+        float(scales[0]) if has_scale else None,
+        _zero_point(tensor) if has_scale else None,
+    )
+
+
 def has_select_ops(content: bytes) -> bool:
     """Returns whether a file needs operations of TensorFlow itself, which no accelerator has."""
     model: Any = schema.ModelT.InitFromPackedBuf(content, 0)
     return any(_text(code.customCode).startswith("Flex") for code in model.operatorCodes)
 
 
-def _operation(model: Any, graph: Any, operator: Any) -> Operation:
-    tensors = [graph.tensors[index] for index in operator.inputs if index >= 0]
+def _operation(model: Any, graph: Any, operator: Any, stored: Mapping[int, int]) -> Operation:
+    """Describes an operation; `stored` has the constants that a DEQUANTIZE stands before."""
+    tensors = [graph.tensors[stored.get(int(index), int(index))] for index in operator.inputs if index >= 0]
     constants = [tensor for tensor in tensors if model.buffers[tensor.buffer].data is not None]
     kernels = [tensor for tensor in constants if tensor.shape is not None and len(tensor.shape) > 1]
     output = graph.tensors[operator.outputs[0]]

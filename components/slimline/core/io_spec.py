@@ -5,11 +5,12 @@ An int8 file takes `clip(round(x / scale) + zero_point)`, not a cast of x: that 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from slimline.core.runtime import TFLiteModel
+from slimline.core.flatbuffer import End, signature_ends
 
 SCHEMA_VERSION = 1
 
@@ -31,18 +32,14 @@ def describe_ends(
       preprocessing: What has to be done to a feature before, in words.
       label_names: Names of the classes in their order; empty when unknown.
     """
-    model = TFLiteModel(content, "the file")
+    given, made = signature_ends(content)
     return {
         "schema_version": SCHEMA_VERSION,
         "inputs": [
-            {
-                **_describe(name, detail),
-                "feature": features.get(name),
-                "observed": _range(inputs.get(name)),
-            }
-            for name, detail in model.inputs.items()
+            {**_describe(end), "feature": features.get(end.name), "observed": _range(inputs.get(end.name))}
+            for end in given
         ],
-        "outputs": [_describe(name, detail) for name, detail in model.outputs.items()],
+        "outputs": [_describe(end) for end in made],
         "preprocessing": preprocessing,
         "label_names": list(label_names),
         "stored": "stored = clip(round(real / scale) + zero_point)",
@@ -50,19 +47,12 @@ def describe_ends(
     }
 
 
-def _describe(name: str, detail: Mapping[str, Any]) -> dict[str, Any]:
-    scale, zero_point = detail["quantization"]
-    signature = detail.get("shape_signature", detail["shape"])
-    return {
-        "name": name,
-        "shape": [int(size) for size in signature],
-        "dtype": np.dtype(detail["dtype"]).name,
-        "scale": float(scale) if scale else None,
-        "zero_point": int(zero_point) if scale else None,
-    }
+def _describe(end: End) -> dict[str, Any]:
+    return {**asdict(end), "shape": list(end.shape)}
 
 
 def _range(values: np.ndarray | None) -> dict[str, float] | None:
     if values is None or not values.size or not np.issubdtype(values.dtype, np.number):
         return None
-    return {"min": float(values.min()), "max": float(values.max())}
+    finite = values[np.isfinite(values)]
+    return {"min": float(finite.min()), "max": float(finite.max())} if finite.size else None

@@ -171,7 +171,9 @@ def _serve(memory_limit: str) -> None:
     # Whatever else is printed, by C++ code too, goes where standard error goes.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    requests = sys.stdin.buffer
+    # Nor may anything else read the requests, or wait for input that is none.
+    requests = os.fdopen(os.dup(0), "rb")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     while header := requests.read(_LENGTH.size):
         request = requests.read(_LENGTH.unpack(header)[0])
         _write_frame(answers, pickle.dumps(_carry_out(request)))

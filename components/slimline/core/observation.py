@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from slimline.core.flatbuffer import Operation, operations
+from slimline.core.flatbuffer import Operation, counterparts, operations
 from slimline.core.runtime import TFLiteModel
 
 _FLOATS = ("float32", "float16")
@@ -102,6 +102,7 @@ def activation_ranges(content: bytes, inputs: Mapping[str, np.ndarray]) -> dict[
         model.predict(row)
         for operation in computed:
             values = model.activation(operation.output_index)
+            values = values[np.isfinite(values)]
             found[operation.output][0].append(float(values.min(initial=np.inf)))
             found[operation.output][1].append(float(values.max(initial=-np.inf)))
     return {name: (np.array(low), np.array(high)) for name, (low, high) in found.items()}
@@ -122,10 +123,11 @@ def activation_errors(
     """
     reference = TFLiteModel(float_content, "the float model", observed=True)
     model = TFLiteModel(content, "the quantized model", observed=True)
-    others = {operation.output: operation for operation in operations(content)}
+    listed = operations(float_content)
+    others = counterparts(listed, operations(content))
     pairs = [
         (operation, others[operation.output])
-        for operation in operations(float_content)
+        for operation in listed
         if operation.output in others and operation.output_dtype in _FLOATS
     ]
     sums: dict[str, list[np.ndarray]] = {}
@@ -137,7 +139,11 @@ def activation_errors(
             given = _by_channel(model, other.output_index)
             if wanted.shape != given.shape:
                 continue
-            found = [np.square(wanted).sum(0), np.square(wanted - given).sum(0), np.abs(wanted).max(0)]
+            # Where the float model itself is infinite there is nothing to compare; elsewhere that is all noise.
+            is_known = np.isfinite(wanted)
+            wanted = np.where(is_known, wanted, 0)
+            noise = np.where(is_known, np.nan_to_num(np.square(wanted - given), nan=np.inf, posinf=np.inf), 0)
+            found = [np.square(wanted).sum(0), noise.sum(0), np.abs(wanted).max(0)]
             if operation.output not in sums:
                 sums[operation.output] = found
             else:

@@ -15,6 +15,7 @@ from slimline.core.advisor import Advice
 from slimline.core.delivery import Examination, Product, Records, examine, gather_records
 from slimline.core.examples import ExamplesConfig
 from slimline.core.features import match_inputs
+from slimline.core.flatbuffer import has_select_ops
 from slimline.core.intake import TrainedModel
 from slimline.core.io_spec import describe_ends
 from slimline.core.model_io import write_tflite
@@ -35,7 +36,7 @@ class Package:
       content: Bytes of the `.tflite` file, with its provenance entry.
       io_spec: Content of `io_spec.json`.
       report: Content of `quantization_report.json`.
-      examination: What came out when it ran; nothing for a model of strings without calibration records.
+      examination: What came out when it ran; nothing when it can't be tried here, and the report says why.
     """
 
     content: bytes
@@ -90,7 +91,8 @@ def package(
       ModelError: The file can't be run.
     """
     stamped = Product(stamp(product.content, origin["provenance_id"]), product.float_content, product.selection)
-    records = gather_records(model, representative)
+    # There are no kernels here to try a file with that needs TensorFlow's.
+    records = None if has_select_ops(stamped.content) else gather_records(model, representative)
     examination = examine(model, stamped, records, config.time_limit_s) if records else None
     stability = None
     if records is not None and records.source == "calibration":

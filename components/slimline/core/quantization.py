@@ -52,7 +52,7 @@ def quantize(model: TrainedModel, config: QuantizationConfig, representative: Re
       b'TFL3'
     """
     content = start_conversion(model, config, representative).convert()
-    if config.scheme == "int8" and not config.allow_select_ops:
+    if config.scheme == "int8":
         require_integers(content, model.name)
     return content
 
@@ -107,6 +107,13 @@ def convert_quantization_aware(
             configure(converter, source)
         elif not model.left:
             set_ends(converter, source)
+        elif {config.input_type, config.output_type} - {None, "float32"}:
+            raise ConfigError(
+                f"input_type={config.input_type!r} and output_type={config.output_type!r} for a model that is left "
+                f"partly in float: {', '.join(model.left)}",
+                "float32 ends, or integers throughout",
+                "give calibration records too, or leave input_type and output_type out",
+            )
 
     content = ConverterConversion(source, prepare).convert()
     if representative is not None or not model.left:

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from slimline.core.advisor import Advice, Wishes, advise
 from slimline.core.config import Config
 from slimline.core.qat import QatConfig
-from slimline.core.schemes import END_TYPES, BackendName, Data, EndType, SchemeOrAuto
+from slimline.core.schemes import CALIBRATED_SCHEMES, END_TYPES, BackendName, Data, EndType, SchemeOrAuto
 from slimline.core.selective import SelectiveConfig
 
 
@@ -28,7 +28,8 @@ class QuantizationConfig(Config):
       output_type: Of the file's outputs, likewise.
       static_batch: Fixes the batch to 1 in the file, as accelerators want it.
       allow_select_ops: Lets operations that TFLite does not have be carried out by TensorFlow's kernels. Such a file
-        runs where these are linked in, and on no accelerator.
+        runs where these are linked in, and on no accelerator; it can't be tried here, since no package for Python has
+        them any more (google-ai-edge/LiteRT#6458).
       selective: Keeps the layers that int8 hurts most in a higher precision until a goal is met.
       time_limit_s: Seconds that the produced file may take to run on the records that it is tried on.
       label_names: Names of the classes in their order, for `io_spec.json`.
@@ -63,6 +64,11 @@ class QuantizationConfig(Config):
             raise ValueError("training='qat' with qat=QatConfig(...), which is without effect otherwise")
         self._check_ends()
         self._check_backend()
+        if self.allow_select_ops and self.scheme in (*CALIBRATED_SCHEMES, "auto"):
+            raise ValueError(
+                f"allow_select_ops with float32, float16 or dynamic_range, not {self.scheme!r}: calibration runs the "
+                "model, and TensorFlow's packages for Python have no such kernels since 2.20"
+            )
         if self.selective is not None and (self.scheme != "int8" or self.training is not None):
             raise ValueError("selective with scheme='int8' and without training: QAT has rules of its own")
         return self
@@ -117,7 +123,10 @@ def decide(
     """
     if config.wishes is None:
         return config, None
-    available: Data = "labelled" if has_examples else "unlabelled" if has_calibration else "none"
+    # Whatever is quantized to integers needs records; examples alone do not calibrate.
+    available: Data = "none"
+    if has_calibration:
+        available = "labelled" if has_examples else "unlabelled"
     advice = advise(config.wishes, available)
     decided = config.model_dump() | {
         "scheme": advice.scheme,

@@ -9,7 +9,7 @@ from ai_edge_litert import __version__ as litert_version
 
 from slimline.core.advisor import Advice
 from slimline.core.delivery import Examination, Product, Records
-from slimline.core.flatbuffer import Operation, WeightTensor, operations, weight_tensors
+from slimline.core.flatbuffer import Operation, WeightTensor, counterparts, operations, weight_tensors
 from slimline.core.gains import summarize_file
 from slimline.core.model_io import gzip_size
 from slimline.core.observation import ActivationError, added_noise
@@ -98,7 +98,12 @@ def describe_trial(examination: Examination | None, records: Records | None) -> 
         "records": records.source,
         "runtime": f"LiteRT {litert_version}, its default delegate, one thread",
         "outputs": {
-            name: {**asdict(output), "sqnr_db": _finite(output.sqnr_db)} for name, output in examination.outputs.items()
+            name: {
+                **asdict(output),
+                "sqnr_db": _finite(output.sqnr_db),
+                "max_abs_error": _finite(output.max_abs_error),
+            }
+            for name, output in examination.outputs.items()
         },
     }
 
@@ -133,14 +138,17 @@ def describe_layers(
     product: Product, errors: Sequence[ActivationError], layer_names: Sequence[str]
 ) -> list[dict[str, Any]]:
     """Returns one entry per operation of the file, in the order in which they run."""
-    known = {error.operation.output: error for error in errors}
-    added = added_noise(errors)
+    listed = operations(product.float_content)
+    others = counterparts(listed, operations(product.content))
+    by_name = {operation.output: error for error in errors if (operation := others.get(error.operation.output))}
+    noise = added_noise(errors)
+    added = {name: noise[error.operation.output] for name, error in by_name.items()}
     weights = {tensor.output: tensor for tensor in weight_tensors(product.content)}
-    before = {operation.output: operation for operation in operations(product.float_content)}
+    before = {others[operation.output].output: operation for operation in listed if operation.output in others}
     return [
         _describe_layer(
             operation,
-            known.get(operation.output),
+            by_name.get(operation.output),
             added.get(operation.output),
             weights.get(operation.output),
             before.get(operation.output),
@@ -213,7 +221,7 @@ def find_remarkable(report: Mapping[str, Any], stability: Stability | None) -> l
             "the scales outweigh what is saved."
         )
     if report["trial"] is None:
-        findings.append("The file was not tried: it takes strings, and there are no calibration records to run it on.")
+        findings.append(_why_not_tried(report))
     elif report["trial"]["records"] == "random":
         findings.append("The file was tried on random inputs: give calibration records to compare it on real ones.")
     for name, output in (report["trial"] or {"outputs": {}})["outputs"].items():
@@ -228,6 +236,16 @@ def find_remarkable(report: Mapping[str, Any], stability: Stability | None) -> l
     return findings + [
         f"{', '.join(layer['layers']) or layer['tensor']} ({layer['op']}): {layer['remark']}." for layer in worst
     ]
+
+
+def _why_not_tried(report: Mapping[str, Any]) -> str:
+    select = sorted({layer["op"] for layer in report["layers"] if layer["op"].startswith("Flex")})
+    if select:
+        return (
+            f"The file was not tried: {', '.join(select)} needs TensorFlow's own kernels, which no package for Python "
+            "has since TensorFlow 2.20. Try it where they are linked in; no accelerator takes it."
+        )
+    return "The file was not tried: it takes strings, and there are no calibration records to run it on."
 
 
 def _layers_of(tensor: str, layer_names: Sequence[str]) -> list[str]:

@@ -191,11 +191,14 @@ class TFLiteModel:
 
 
 def _interpreter(content: bytes, *, observed: bool) -> Any:
+    # LiteRT checks the bytes; what follows relies on that.
+    Interpreter(model_content=content, num_threads=1)
     if has_select_ops(content):
-        # LiteRT's own package has no kernels for TensorFlow's operations; TensorFlow's has, and takes long to import.
-        import tensorflow as tf
-
-        return tf.lite.Interpreter(model_content=content, num_threads=1, experimental_preserve_all_tensors=observed)
+        raise ModelError(
+            "a file with operations of TensorFlow itself, for which LiteRT's package has no kernels",
+            "TFLite's own operations",
+            "run it where TensorFlow's kernels are linked in, or replace the layer that needs the operation",
+        )
     if observed:
         # A delegate keeps what is inside of it to itself.
         kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES

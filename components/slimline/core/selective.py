@@ -135,7 +135,11 @@ def _growing_sets(errors: Sequence[ActivationError]) -> list[frozenset[str]]:
             readers.setdefault(name, set()).add(error.operation.output)
     sets: list[frozenset[str]] = []
     kept: frozenset[str] = frozenset()
-    for error in rank_tensors(errors):
+    ranked = rank_tensors(errors)
+    # What adds nothing measurable may have drowned in noise that came in: such tensors are tried last.
+    names = {error.operation.output for error in ranked}
+    drowned = [error for error in errors if error.operation.output not in names and error.noise_share > 0]
+    for error in [*ranked, *sorted(drowned, key=lambda error: -error.noise_share)]:
         grown = kept | {error.operation.output} | readers.get(error.operation.output, set())
         if grown != kept:
             sets.append(grown)

@@ -68,6 +68,11 @@ def find_failing_operation(content: bytes, inputs: Mapping[str, np.ndarray]) -> 
 
     Prefixes of the file run in processes of their own, and the shortest that fails is searched by halves.
     """
+    try:
+        Interpreter(model_content=content, num_threads=1)
+    except (ValueError, RuntimeError):
+        # These bytes are no model at all.
+        return None
     if has_select_ops(content):
         return None
     listed = operations(content)

@@ -72,7 +72,7 @@ def test_a_users_own_option_with_a_value_provider_is_taken():
     try:
         assert "--helper_own_option=3" in pinned_arguments(["--helper_own_option=3"])
     finally:
-        OwnOptions._add_argparse_args = classmethod(lambda cls, parser: None)  # type: ignore[method-assign]
+        OwnOptions._add_argparse_args = classmethod(lambda cls, parser: None)  # type: ignore[method-assign,assignment]
 
 
 def test_the_last_record_of_a_large_sample_is_looked_at_too(tmp_path):

@@ -112,7 +112,7 @@ def test_infinity_in_the_output_is_refused():
     values = LAYERS.Input((2,), name="values")
     model = tf_keras.Model(values, LAYERS.Lambda(lambda value: 1 / value, name="huge")(values), name="large")
     product = produce(model, QuantizationConfig(scheme="float16"))
-    with pytest.raises(ModelError, match=r"large, whose output 'huge' is NaN or infinite"):
+    with pytest.raises(ModelError, match=r"the float model itself, whose output 'huge' is NaN or infinite"):
         examine(model, product, Records({"values": np.zeros((3, 2), np.float32)}, "calibration"))
 
 

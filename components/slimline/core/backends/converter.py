@@ -106,8 +106,10 @@ def set_ends(converter: Any, source: Source) -> None:
 
 def _not_convertible(source: Source, error: Exception) -> ModelError:
     text = str(error)
-    missing = re.findall(r"^\s*Flex ops: (.+)$|error: '(tf\.\w+)' op is neither a custom op nor", text, re.MULTILINE)
-    operations = sorted({name for pair in missing for names in pair if names for name in re.split(r",\s*", names)})
+    # As TensorFlow 2.21 words it; older versions called them Flex ops.
+    listed = re.findall(r"^\s*(?:TF Select|Flex) ops: (.+)$", text, re.MULTILINE)
+    single = re.findall(r"'tf\.(\w+)' op is neither a custom op nor", text)
+    operations = sorted({name for names in [*listed, *single] for name in re.split(r",\s*", names.strip())})
     if operations:
         return ModelError(
             f"model {source.model.name!r} with the operation {', '.join(operations)}, which TFLite does not have",
