@@ -53,8 +53,20 @@ def test_training_to_be_quantized_makes_it_thirty_times_smaller_at_no_more_than_
 
 
 def test_the_outcome_has_what_a_script_needs(outcome):
-    keys = {"candidates", "baseline", "chosen", "pushed_to", "seconds", "run_id", "metadata"}
+    keys = {
+        "candidates",
+        "baseline",
+        "chosen",
+        "nearest_miss",
+        "warnings",
+        "pushed_to",
+        "seconds",
+        "run_id",
+        "metadata",
+    }
     assert keys <= set(outcome)
+    assert outcome["nearest_miss"] is None
+    assert outcome["warnings"] == []
     schemes = {candidate["scheme"] for candidate in outcome["candidates"]}
     assert schemes == {"float16", "dynamic_range", "int8", "int16x8"}
     assert {component["state"] for component in outcome["components"]} == {"done"}
@@ -65,6 +77,28 @@ def test_what_was_pushed_is_what_was_blessed(outcome):
     (chosen,) = [candidate for candidate in outcome["candidates"] if candidate["name"] == outcome["chosen"]]
     assert chosen["gzip_bytes"] == min(candidate["gzip_bytes"] for candidate in outcome["candidates"])
     assert model_digest(Path(outcome["pushed_to"])) == chosen["content_digest"]
+
+
+def test_the_gate_is_passed_by_the_bound_and_not_only_by_the_figure(outcome):
+    (chosen,) = [candidate for candidate in outcome["candidates"] if candidate["name"] == outcome["chosen"]]
+    (drop,) = [verdict for verdict in chosen["verdicts"] if verdict["subject"] == "accuracy drop"]
+    assert drop["value"] <= drop["upper"] <= drop["limit"]
+    assert drop["num_examples"] == outcome["num_examples"] == 450
+    assert "with 95% confidence" in drop["text"]
+
+
+def test_the_validator_leaves_a_page_and_tells_tfx_that_the_model_runs(outcome, root):
+    (page,) = root.rglob("evaluation.html")
+    assert f"{outcome['chosen']} may ship" in page.read_text()
+    (folder,) = [path for path in root.rglob("infra_blessing") if path.parent.name == "EdgeValidator"]
+    assert [path.name for path in folder.rglob("*") if path.is_file()] == ["INFRA_BLESSED"]
+
+
+def test_the_page_can_be_written_again_from_the_root(outcome, root, tmp_path):
+    written = slimline("report", str(root), "-o", str(tmp_path / "again.html"))
+    assert written.returncode == OK, written.stderr
+    (page,) = root.rglob("evaluation.html")
+    assert (tmp_path / "again.html").read_bytes() == page.read_bytes()
 
 
 def test_lineage_leads_from_the_pushed_file_to_the_data(outcome):
@@ -90,6 +124,7 @@ def test_nothing_is_pushed_when_nothing_passes_and_the_exit_code_says_so(outcome
     refused = slimline("run", "tests.e2e.strict:create_pipeline", "--root", str(root))
     assert refused.returncode == NOT_GOOD_ENOUGH, refused.stderr
     assert "Nothing was blessed" in refused.stdout
-    assert "over the limit of -0.5" in refused.stdout
+    assert "confidence), limit -0.5" in refused.stdout
+    assert "Closest: Quantizer-" in refused.stdout
     assert "Pusher: done" in refused.stderr
     assert sorted((root / "serving").iterdir()) == before

@@ -18,3 +18,6 @@ def test_transformed_examples_and_their_schema_lead_to_a_blessed_model(tmp_path)
     assert outcome["num_examples"] == 450
     (candidate,) = outcome["candidates"]
     assert candidate["metrics"]["accuracy"] > 0.95
+    assert outcome["nearest_miss"] is None
+    (page,) = tmp_path.rglob("evaluation.html")
+    assert "Quantizer may ship" in page.read_text()

@@ -51,7 +51,7 @@ def create_pipeline(root: str) -> Pipeline:
     data = ExamplesConfig(label_key="digit")
     config = PruningConfig(target_sparsity=0.5, epochs=2)
     pruner = Pruner(trainer.outputs["model"], examples, schema, config, data)
-    sampler = CalibrationSampler(examples, SamplingConfig(num_records=64))
+    sampler = CalibrationSampler(examples, SamplingConfig(num_records=64), trainer.outputs["model"], schema, data)
     calibrated = {"calibration": sampler.outputs["calibration"], "schema": schema, "data": data}
     quantizer = Quantizer(pruner.outputs["pruned_model"], QuantizationConfig(scheme="int8"), **calibrated)
     gate = GateConfig(thresholds=(Threshold(metric="accuracy", max_drop=0.03),))

@@ -98,13 +98,15 @@ def quantize(
         float | None, typer.Option(help="Keep layers from int8 until this share of decisions is the float model's.")
     ] = None,
     min_sqnr_db: Annotated[float | None, typer.Option(help="The same, until outputs keep this ratio to noise.")] = None,
-    keep: Annotated[Keep, typer.Option(help="Precision of the layers kept from int8.")] = "float32",
+    keep: Annotated[Keep | None, typer.Option(help="Precision of layers kept from int8. [default: float32]")] = None,
     custom_objects: Annotated[str | None, typer.Option(help="Dotted path of a module with layers of your own.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Convert a model to TFLite, run the file, and say what it keeps; no TFX is needed."""
-    from slimline.cli.quantizing import Task, print_report, quantize_path
+    from slimline.cli.quantizing import Task, print_report, quantize_path, require_sense
 
+    has_goal = min_agreement is not None or min_sqnr_db is not None
+    require_sense(scheme, target, has_goal=has_goal, keep=keep)
     options: dict[str, Any] = {
         "scheme": scheme,
         "wishes": {"target": target, "priority": priority} if target else None,
@@ -115,8 +117,9 @@ def quantize(
         "allow_select_ops": allow_select_ops,
         "custom_objects": custom_objects,
     }
-    if min_agreement is not None or min_sqnr_db is not None:
-        options["selective"] = {"min_agreement": min_agreement, "min_sqnr_db": min_sqnr_db, "keep": keep}
+    if has_goal:
+        goal = {"min_agreement": min_agreement, "min_sqnr_db": min_sqnr_db}
+        options["selective"] = {**goal, "keep": keep or "float32"}
     features = _pairs(input_feature or [], "--input-feature", "INPUT=FEATURE")
     task = Task(model, output, options, tuple(calibration or ()), schema, label_key, features)
     report = quantize_path(task)
@@ -148,10 +151,12 @@ def validate(
     candidates: Annotated[list[Path], typer.Argument(help=".tflite files, or folders that hold one.")],
     examples: Annotated[list[Path], typer.Option(help="TFRecord file or folder; may be repeated.")],
     label_key: Annotated[str | None, typer.Option(help="Feature of the label. [default: the input itself]")] = None,
-    metric: Annotated[str, typer.Option(help="What is limited.")] = "accuracy",
+    metric: Annotated[str | None, typer.Option(help="What is limited. [default: accuracy]")] = None,
     max_drop: Annotated[float | None, typer.Option(help="Largest loss against the original, in its unit.")] = None,
     min_value: Annotated[float | None, typer.Option(help="Smallest value of the metric.")] = None,
-    confidence: Annotated[float, typer.Option(help="Level of the bounds that limits are judged by.")] = 0.95,
+    confidence: Annotated[
+        float | None, typer.Option(help="Level of the bounds that limits are judged by. [default: 0.95]")
+    ] = None,
     slice_by: Annotated[list[str] | None, typer.Option(help="Feature to judge by value; may be repeated.")] = None,
     target: Annotated[list[str] | None, typer.Option(help="Device that must run it; may be repeated.")] = None,
     config: Annotated[
@@ -168,19 +173,10 @@ def validate(
 ) -> None:
     """Say whether files are good enough to ship, on examples and against limits; no TFX is needed."""
     from slimline.cli.results import print_evaluation
-    from slimline.cli.validating import Task, read_gate, validate_paths
+    from slimline.cli.validating import Limits, Task, make_gate, validate_paths
 
-    if config is not None:
-        gate = read_gate(config)
-    else:
-        slices = [{"features": [name]} for name in slice_by or []]
-        limits = {"metric": metric, "max_drop": max_drop, "min_value": min_value, "slice": "*" if slices else "overall"}
-        gate = {
-            "thresholds": [limits],
-            "confidence": confidence,
-            "slices": slices,
-            "targets": [{"target": name} for name in target or []],
-        }
+    limits = Limits(metric, max_drop, min_value, confidence, tuple(slice_by or ()), tuple(target or ()))
+    gate = make_gate(config, limits)
     features = _pairs(input_feature or [], "--input-feature", "INPUT=FEATURE")
     task = Task(baseline, candidates, examples, gate, label_key, schema, features, output)
     evaluation = validate_paths(task)
@@ -237,4 +233,5 @@ def _run(pipeline: str, runner: Runner, root: Path | None, as_json: bool) -> Non
     else:
         print_outcome(outcome)
     if outcome["validated"] and outcome["chosen"] is None:
-        raise typer.Exit(NOT_GOOD_ENOUGH)
+        is_undecided = any(candidate["verdict"] == "undecided" for candidate in outcome["candidates"])
+        raise typer.Exit(UNDECIDED if is_undecided else NOT_GOOD_ENOUGH)

@@ -12,7 +12,7 @@ from rich.table import Table
 from slimline import names
 from slimline.cli.examples import read_schema, record_files, require_new_folder
 from slimline.cli.native_messages import without_native_messages
-from slimline.errors import ModelError
+from slimline.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
     from slimline.core.intake import TrainedModel
@@ -43,6 +43,24 @@ class Task:
     input_features: Mapping[str, str] = field(default_factory=dict)
 
 
+def require_sense(scheme: str, target: str | None, *, has_goal: bool, keep: str | None) -> None:
+    """Checks options that need one another, in the words of the command line.
+
+    Raises:
+      ConfigError: One is given without the other.
+    """
+    if scheme == "auto" and target is None:
+        raise ConfigError("--scheme auto without --target", "where the model will run", "give --target")
+    if scheme != "auto" and target is not None:
+        raise ConfigError(
+            f"--target with --scheme {scheme}", "--scheme auto, which decides by it", "leave --target out"
+        )
+    if keep is not None and not has_goal:
+        raise ConfigError(
+            f"--keep {keep} without a goal", "a goal that layers are kept for", "give --min-agreement or --min-sqnr-db"
+        )
+
+
 def quantize_path(task: Task) -> dict[str, Any]:
     """Converts a model, runs the file, and writes it with its report.
 
@@ -55,6 +73,12 @@ def quantize_path(task: Task) -> dict[str, Any]:
     if not task.model.exists():
         raise ModelError(f"nothing at {task.model}", "a model's folder or file", "check the path")
     require_new_folder(task.output)
+    if not task.calibration and (task.schema is not None or task.label_key or task.input_features):
+        raise ConfigError(
+            "--schema, --label-key or --input-feature without --calibration",
+            "records, which these are about",
+            "give --calibration, or leave them out",
+        )
     files = record_files(task.calibration, "--calibration")
     with Console(stderr=True).status("loading TensorFlow, converting and running the file"), without_native_messages():
         from slimline.core.staging import staged_folder

@@ -40,13 +40,15 @@ def write_report(path: Path, output: Path | None) -> Path:
       output: File to write; beside the evaluation when left out.
 
     Raises:
-      LineageError: There is no evaluation, or it is of another version.
+      LineageError: There is no evaluation, it is of another version, or there is no folder to write to.
     """
     from slimline.report.page import write_page
 
     source = find_evaluation(path)
     evaluation = _read(source)
     target = output or source.with_name(names.EVALUATION_PAGE_FILE)
+    if not target.parent.is_dir():
+        raise LineageError(f"--output {target}, whose folder is not there", "a folder to write to", "make it first")
     write_page(evaluation, target)
     return target
 

@@ -39,12 +39,57 @@ class Task:
     output: Path | None = None
 
 
-def read_gate(path: Path) -> dict[str, Any]:
-    """Reads the options of a `GateConfig` from a JSON file.
+@dataclass(frozen=True)
+class Limits:
+    """What the command line limits, where no file does.
+
+    Attributes:
+      metric: What is limited; accuracy when left out.
+      max_drop: Largest loss against the original.
+      min_value: Smallest value.
+      confidence: Level of the bounds; 0.95 when left out.
+      slice_by: Features to judge by value.
+      targets: Devices that must run the files.
+    """
+
+    metric: str | None = None
+    max_drop: float | None = None
+    min_value: float | None = None
+    confidence: float | None = None
+    slice_by: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+
+
+def make_gate(path: Path | None, limits: Limits) -> dict[str, Any]:
+    """Returns the options of a `GateConfig`, from a JSON file or from the command line's own limits.
 
     Raises:
-      ConfigError: There is no such file, or it is no JSON object.
+      ConfigError: Both are given or none, there is no such file, or it is no JSON object.
     """
+    if path is None:
+        if limits.max_drop is None and limits.min_value is None:
+            raise ConfigError("no limit", "--max-drop, --min-value or --config", "give at least one of them")
+        slices = [{"features": [name]} for name in limits.slice_by]
+        threshold = {
+            "metric": limits.metric or "accuracy",
+            "max_drop": limits.max_drop,
+            "min_value": limits.min_value,
+            "slice": "*" if slices else "overall",
+        }
+        return {
+            "thresholds": [threshold],
+            "confidence": 0.95 if limits.confidence is None else limits.confidence,
+            "slices": slices,
+            "targets": [{"target": name} for name in limits.targets],
+        }
+    if limits != Limits():
+        raise ConfigError(
+            "--config with limits beside it", "either the file or the options", "put all limits into the file"
+        )
+    return _read_gate(path)
+
+
+def _read_gate(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ConfigError(f"no file {path}", "a JSON file with the options of GateConfig", "check the path")
     try:

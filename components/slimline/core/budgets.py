@@ -1,6 +1,6 @@
 """Applies limits to a candidate's file itself: bytes, latency and memory here, latency on a device, and targets."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ from slimline.core.measurement import Measurement
 from slimline.core.schemes import Target
 from slimline.core.targets import judge_target
 from slimline.core.targets.report import TargetReport
+from slimline.errors import ConfigError, near_miss
 
 
 def judge_targets(content: bytes, example: Mapping[str, np.ndarray], config: GateConfig) -> dict[str, TargetReport]:
@@ -43,6 +44,21 @@ def judge_budgets(measured: Measurement, baseline: Mapping[str, Any], config: Ga
 
 def _ratio(value: float, reference: float | None) -> float | None:
     return value / reference if reference else None
+
+
+def require_measured(config: GateConfig, names: Sequence[str]) -> None:
+    """Checks that measurements are of candidates.
+
+    Raises:
+      ConfigError: One is of something else; the message names the nearest.
+    """
+    for name in config.device.measurements if config.device else ():
+        if name not in names:
+            raise ConfigError(
+                f"device.measurements of {name!r}, which is no candidate",
+                f"one of {', '.join(names)}",
+                f"correct its name.{near_miss(name, names)}",
+            )
 
 
 def measured_on_device(candidate: Candidate, config: GateConfig) -> DeviceMeasurement | None:

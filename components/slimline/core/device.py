@@ -47,9 +47,9 @@ def read_measurement(path: str, size_bytes: int | None) -> DeviceMeasurement:
     Raises:
       ConfigError: There is no such file, it is no result of the benchmark, or it is that of another model.
     """
-    if not tf.io.gfile.exists(path):
+    if not tf.io.gfile.exists(path) or tf.io.gfile.isdir(path):
         raise ConfigError(f"no file {path}", "a result of LiteRT's benchmark", "correct device.measurements")
-    with tf.io.gfile.GFile(path) as stream:
+    with tf.io.gfile.GFile(path, "rb") as stream:
         text = stream.read()
     try:
         content: dict[str, Any] = json.loads(text)

@@ -8,7 +8,14 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from slimline import names
-from slimline.core.budgets import judge_budgets, judge_device, judge_target_rules, judge_targets, measured_on_device
+from slimline.core.budgets import (
+    judge_budgets,
+    judge_device,
+    judge_target_rules,
+    judge_targets,
+    measured_on_device,
+    require_measured,
+)
 from slimline.core.choice import Contender, nearest_miss, pareto_members, rank
 from slimline.core.description import describe_baseline, describe_changes, describe_slices, estimate_drops, metric_value
 from slimline.core.device import DeviceMeasurement
@@ -148,6 +155,7 @@ def conclude(
     """
     if tallies.errors:
         raise tallies.errors[0]
+    require_measured(config, [candidate.name for candidate in candidates])
     if OVERALL not in tallies.num_examples:
         raise ExamplesError("no examples to evaluate on", "at least one", "check the split that the gate reads")
     metrics = {name: find_metric(name, config.custom_metrics) for name in config.metric_names}

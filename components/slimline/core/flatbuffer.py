@@ -190,7 +190,7 @@ def signature_ends(content: bytes) -> tuple[tuple[End, ...], tuple[End, ...]]:
 
 def _end(name: str, tensor: Any) -> End:
     sizes = tensor.shape if tensor.shapeSignature is None else tensor.shapeSignature
-    scales = () if tensor.quantization is None or tensor.quantization.scale is None else tensor.quantization.scale
+    scales: Any = () if tensor.quantization is None or tensor.quantization.scale is None else tensor.quantization.scale
     has_scale = len(scales) > 0
     return End(
         name,

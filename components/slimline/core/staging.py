@@ -22,11 +22,16 @@ def staged_folder(target: Path) -> Iterator[Path]:
     After an exception nothing of it is at `target`.
 
     Raises:
-      PipelineError: There is no space left.
+      PipelineError: There is no space left, or the folder can't be made.
     """
     staging = target.with_name(f".{target.name}.partial")
     shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
+    try:
+        staging.mkdir(parents=True)
+    except OSError as error:
+        raise PipelineError(
+            f"no folder {target} can be made: {error}", "a place to write to", "choose another"
+        ) from error
     try:
         yield staging
         target.mkdir(parents=True, exist_ok=True)

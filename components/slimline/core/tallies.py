@@ -130,6 +130,8 @@ class Tallies:
             self.num_examples[name] = self.num_examples.get(name, 0) + member.sum(axis=1)
         self._require_few_slices()
         baseline = predictions[""]
+        # Metrics that compare with the baseline count nothing of it, and it must be there all the same.
+        self.models.setdefault("", ModelTally())
         for metric_name, metric in metrics.items():
             reference = None
             for model, given in predictions.items():

@@ -134,7 +134,8 @@ def _svg(figure: Any) -> str:
 def _plain(text: str) -> str:
     """Keeps names from being read as formulas, and from being longer than the picture."""
     short = text if len(text) <= 40 else text[:39] + "…"
-    return short.replace("\\", "\\\\").replace("$", r"\$")
+    # Matplotlib takes the backslash off before a dollar, and leaves any other as it is.
+    return short.replace("$", r"\$")
 
 
 def limits_by_slice(thresholds: Sequence[Mapping[str, Any]], metric: str) -> float | None:

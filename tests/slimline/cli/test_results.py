@@ -1,6 +1,6 @@
 import pytest
 
-from slimline.cli.results import print_outcome
+from slimline.cli.results import print_evaluation, print_outcome
 
 WIDE, NARROW = "200", "80"
 
@@ -124,3 +124,39 @@ def test_brackets_in_names_and_paths_are_printed_as_they_are(show, width):
     assert row(lines, "[red]odd")[6] == "chosen"
     assert any("[bold]why" in line for line in lines)
     assert f"Pushed [red]odd to /models/[1]/{'long' * 40}" in lines
+
+
+def test_what_came_closest_and_warnings_are_said(show):
+    content = {**outcome([FAILED]), "nearest_miss": "Quantizer.int16x8", "warnings": ["[3] records are in both"]}
+    lines = show(content, NARROW)
+    assert "Closest: Quantizer.int16x8" in lines
+    assert "Warning: [3] records are in both" in lines
+
+
+def test_an_outcome_without_these_has_no_such_lines(show):
+    assert not [line for line in show(outcome([FAILED])) if line.startswith(("Closest", "Warning"))]
+
+
+def test_the_undecided_is_told_from_the_failed(show):
+    undecided = candidate("open", "undecided", "about 900 more examples would decide")
+    lines = show(outcome([FAILED, undecided]))
+    assert (row(lines, "Quantizer.int16x8")[6], row(lines, "open")[6]) == ("fail", "undecided")
+    assert "  open: about 900 more examples would decide" in lines
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_of_hundreds_of_reasons_four_are_printed_and_the_rest_is_counted(show, width):
+    many = {**FAILED, "reasons": [f"reason {number}" for number in range(100)]}
+    text = " ".join(show(outcome([many]), width))
+    assert "reason 0; reason 1; reason 2; reason 3; and 96 more" in text
+    assert "reason 4" not in text
+    four = {**FAILED, "reasons": many["reasons"][:4]}
+    assert "more" not in " ".join(show(outcome([four]), width))
+
+
+def test_an_evaluation_has_its_own_title_and_nothing_of_a_run(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", NARROW)
+    print_evaluation({**outcome([PASSED], "Quantizer.int8"), "nearest_miss": None, "warnings": []}, "validate")
+    lines = capsys.readouterr().out.splitlines()
+    assert "validate: all models on the same 360 examples" in [line.strip() for line in lines]
+    assert not [line for line in lines if "pushed" in line.lower() or "Done in" in line]

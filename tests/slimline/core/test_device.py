@@ -52,7 +52,7 @@ def test_a_real_result_is_read(measured, content):
 
 
 def test_a_missing_file_is_refused():
-    with pytest.raises(ConfigError, match="no file nowhere.json"):
+    with pytest.raises(ConfigError, match=r"no file nowhere\.json"):
         read_measurement("nowhere.json", None)
 
 

@@ -29,7 +29,6 @@ _ALWAYS = frozenset(
         "RELU_N1_TO_1",
         "QUANTIZE",
         "EXPAND_DIMS",
-        "SQUEEZE",
         "RSQRT",
         "SLICE",
         "L2_NORMALIZATION",
@@ -94,9 +93,13 @@ def _condition(node: Node) -> str:
         fits = all(size == 1 for size in shape[:-1]) and shape[-1] <= _MAX_SOFTMAX
         return "" if fits else f"its input has more than one dimension, or more than {_MAX_SOFTMAX:,} values"
     if node.op == "STRIDED_SLICE":
-        return ""
+        return _slice_condition(node)
+    if node.op == "SQUEEZE":
+        return _squeeze_condition(node)
     if node.op in _REDUCTIONS:
         return _reduction_condition(node)
+    if node.op == "PAD" and node.inputs[0].shape[-1:] != node.outputs[0].shape[-1:]:
+        return "it pads more than x and y"
     if node.op in ("PACK", "SPLIT", "PAD"):
         return "" if node.inputs[0].shape[:1] == node.outputs[0].shape[:1] else "it works on the batch dimension"
     if node.op == "PRELU":
@@ -104,6 +107,20 @@ def _condition(node: Node) -> str:
     if node.op == "UNIDIRECTIONAL_SEQUENCE_LSTM":
         return ""
     return "the Edge TPU does not have it"
+
+
+def _slice_condition(node: Node) -> str:
+    strides = node.options.get("strides")
+    if strides is None or any(stride != 1 for stride in strides):
+        return "its strides are not all 1"
+    masks = node.options.get("ellipsisMask", 0) or node.options.get("newAxisMask", 0)
+    return "it has an ellipsis or a new axis" if masks else ""
+
+
+def _squeeze_condition(node: Node) -> str:
+    before, after = node.inputs[0].shape, node.outputs[0].shape
+    is_leading = before[len(before) - len(after) :] == after
+    return "" if is_leading else "it removes a dimension that is not a leading one"
 
 
 def _reduction_condition(node: Node) -> str:
@@ -145,10 +162,12 @@ def read_log(text: str) -> dict[str, tuple[int, str]]:
 
 
 def _logged_obstacle(node: Node, rows: dict[str, tuple[int, str]]) -> str:
-    mapped, said = rows.get(node.op, (0, "the compiler does not mention it"))
+    # The log has one name for all custom operations.
+    name = node.op if node.op in rows else "CUSTOM" if "CUSTOM" in rows and not node.op.isupper() else node.op
+    mapped, said = rows.get(name, (0, "the compiler does not mention it"))
     if mapped == 0:
         return said
-    rows[node.op] = (mapped - 1, said)
+    rows[name] = (mapped - 1, said)
     return ""
 
 

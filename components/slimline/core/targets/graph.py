@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 _TYPE_NAMES = {value: name.lower() for name, value in vars(schema.TensorType).items() if not name.startswith("_")}
@@ -63,7 +64,7 @@ def read_nodes(content: bytes) -> tuple[Node, ...]:
     model: Any = schema.ModelT.InitFromPackedBuf(content, 0)
     graph = model.subgraphs[0]
     tensors = [_tensor(model, tensor) for tensor in graph.tensors]
-    return tuple(_node(model, operator, tensors) for operator in graph.operators)
+    return tuple(_node(model, operator, tensors, graph.tensors) for operator in graph.operators)
 
 
 def _tensor(model: Any, tensor: Any) -> Tensor:
@@ -75,17 +76,27 @@ def _tensor(model: Any, tensor: Any) -> Tensor:
     return Tensor(name, _TYPE_NAMES[tensor.type], shape, is_constant, any(open_sizes[1:]), any(open_sizes[:1]))
 
 
-def _node(model: Any, operator: Any, tensors: list[Tensor]) -> Node:
+def _node(model: Any, operator: Any, tensors: list[Tensor], graph_tensors: list[Any]) -> Node:
     code = model.operatorCodes[operator.opcodeIndex]
     op = code.customCode.decode() if code.customCode else _OP_NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
     inputs = tuple(tensors[index] for index in operator.inputs if index >= 0)
     outputs = tuple(tensors[index] for index in operator.outputs)
     options = dict(vars(operator.builtinOptions)) if operator.builtinOptions is not None else {}
     activation = _ACTIVATIONS[options.get("fusedActivationFunction", 0)]
-    return Node(op, inputs, outputs, options, activation, count_macs(op, inputs, outputs))
+    if op == "STRIDED_SLICE":
+        options["strides"] = _constant_int32(model, graph_tensors, operator.inputs[3])
+    return Node(op, inputs, outputs, options, activation, count_macs(op, inputs, outputs, options))
 
 
-def count_macs(op: str, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> int:
+def _constant_int32(model: Any, graph_tensors: list[Any], index: int) -> tuple[int, ...] | None:
+    """Returns the values of a tensor of 32-bit integers; nothing when they are computed."""
+    values = model.buffers[graph_tensors[index].buffer].data
+    return None if values is None else tuple(int(value) for value in np.asarray(values, np.uint8).view(np.int32))
+
+
+def count_macs(
+    op: str, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...], options: Mapping[str, Any] | None = None
+) -> int:
     """Returns the multiply-accumulate operations of an operation for one example.
 
     Kernels count each weight as often as it is used; everything else counts nothing, since it is a small share of the
@@ -103,9 +114,11 @@ def count_macs(op: str, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...])
     if op == "TRANSPOSE_CONV":
         return prod(inputs[2].shape) * kernel[0] * prod(kernel[1:3]) if len(inputs) > 2 else 0
     if op == "BATCH_MATMUL":
-        return prod(result) * inputs[0].shape[-1]
+        return prod(result) * inputs[0].shape[-2 if (options or {}).get("adjX") else -1]
     if "LSTM" in op or "RNN" in op:
-        return sum(prod(tensor.shape) for tensor in inputs[1:] if len(tensor.shape) == 2) * _num_steps(inputs[0])
+        # The states that go from step to step have two dimensions as well, and are no weights.
+        weights = [tensor for tensor in inputs[1:] if tensor.is_constant and len(tensor.shape) == 2]
+        return sum(prod(tensor.shape) for tensor in weights) * _num_steps(inputs[0])
     return 0
 
 

@@ -135,7 +135,8 @@ def test_the_compiler_s_log_decides_where_it_is_installed(no_compiler, static_in
     written = "\n".join([*(f"{row} {status}" for row in rows), "FULLY_CONNECTED 1 Filter is too large"])
     install_compiler(
         no_compiler,
-        f'echo "$@" > {tmp_path}/arguments; cp "$4" {tmp_path}/given\ncat > "$3/model_edgetpu.log" <<END\n{written}\nEND',
+        f'echo "$@" > {tmp_path}/arguments\ncp "$4" {tmp_path}/given\n'
+        f'cat > "$3/model_edgetpu.log" <<END\n{written}\nEND',
     )
     report = edgetpu.judge(static_int8)
     assert (report.runs, report.source) == (True, "edgetpu_compiler's own log")

@@ -38,6 +38,7 @@ def without_kernel():
     return convert(tf_keras.Model(values, sums), scheme="float32", static_batch=True)
 
 
+@pytest.mark.slow
 def test_a_file_is_really_run_in_a_process_of_its_own(static_int8, capfd):
     report = judge_target("micro", static_int8, EXAMPLE)
     assert (report.runs, report.accelerated_share, report.reasons) == (True, 1, ())
