@@ -10,6 +10,7 @@ from slimline import (
     CalibrationSampler,
     Clusterer,
     ClusteringConfig,
+    EdgeEvaluation,
     EdgeValidator,
     ExamplesConfig,
     GateConfig,
@@ -80,10 +81,11 @@ def test_executor_paths_are_public_api():
     [
         (lambda: QuantizationConfig(scheme="int_8"), "Did you mean 'int8'"),
         (lambda: QuantizationConfig(**unchecked(sceme="int8")), "Did you mean 'scheme'"),
-        (lambda: Threshold(metric="acuracy", max_drop=0.1), "Did you mean 'accuracy'"),
+        (lambda: GateConfig(thresholds=(Threshold(metric="acuracy", max_drop=0.1),)), "Did you mean 'accuracy'"),
         (lambda: Threshold(**unchecked(metric="accuracy", max_dorp=0.1)), "Did you mean 'max_drop'"),
         (lambda: Threshold(metric="accuracy"), "at least one of max_drop"),
-        (lambda: Threshold(metric="accuracy", max_value=0.5), "more is better"),
+        (lambda: GateConfig(thresholds=(Threshold(metric="accuracy", max_value=0.5),)), "more is better"),
+        (lambda: GateConfig(thresholds=(Threshold(metric="accuracy", max_drop=0, slice="*"),)), "slices=..."),
         (lambda: GateConfig(thresholds=()), "at least 1 item"),
         (lambda: PruningConfig(target_sparsity=1.0), "less than 1"),
         (lambda: PruningConfig(target_sparsity=0.5, schedule="constant", ramp=0.5), "constant has neither"),
@@ -159,6 +161,16 @@ def test_auto_takes_whatever_data_there_are_and_stays_undecided(target, priority
 def test_a_channel_of_another_type_is_refused():
     with pytest.raises(TypeError):
         Pruner(EXAMPLES, EXAMPLES, SCHEMA, config=PruningConfig(), data=DATA)
+
+
+def test_the_validator_has_all_outputs_that_tfxs_pusher_reads():
+    types = {key: found.type for key, found in validator([MODEL]).outputs.items()}
+    assert types == {
+        "blessing": standard_artifacts.ModelBlessing,
+        "infra_blessing": standard_artifacts.InfraBlessing,
+        "blessed_model": standard_artifacts.Model,
+        "evaluation": EdgeEvaluation,
+    }
 
 
 def test_candidates_are_named_after_their_nodes():

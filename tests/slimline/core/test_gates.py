@@ -34,8 +34,8 @@ def gate(*thresholds, **options):
             lambda: gate(DROP, Threshold(metric="accuracy", min_value=0.9)),
             "not several that may contradict each other",
         ),
-        (lambda: gate(Threshold(metric="accuracy", max_drop=0, slice="digit=3")), "slices=... for the threshold"),
-        (lambda: gate(Threshold(metric="accuracy", max_drop=0, slice="*")), "slices=... for the threshold"),
+        (lambda: gate(Threshold(metric="accuracy", max_drop=0, slice="digit=3")), "slices=..."),
+        (lambda: gate(Threshold(metric="accuracy", max_drop=0, slice="*")), "slices=..."),
         (lambda: gate(targets=(TargetRule(target="gpu"), TargetRule(target="gpu"))), "each target once, not 'gpu'"),
         (lambda: TargetRule(target="gpu", max_arena_bytes=1), "max_arena_bytes with target='micro'"),
         (lambda: TargetRule(target="micro", min_accelerated_share=1.1), "less than or equal to 1"),
@@ -46,8 +46,8 @@ def gate(*thresholds, **options):
         (lambda: gate(confidence=0.5), "greater than 0.5"),
         (lambda: gate(split=""), "at least 1 character"),
         (lambda: gate(min_slice_examples=0), "greater than or equal to 1"),
-        (lambda: gate(**{"max_latency_ms": 3}), "unknown option 'max_latency_ms'"),
-        (lambda: gate(**{"max_latency_ms": 3}), "Did you mean 'max_latency_ratio'"),
+        (lambda: gate(max_latency_ms=3), "unknown option 'max_latency_ms'"),
+        (lambda: gate(max_latency_ms=3), "Did you mean 'max_latency_ratio'"),
     ],
 )
 def test_a_gate_that_means_nothing_is_refused(mistake, hint):

@@ -26,9 +26,7 @@ def brute_force_upper(worse, better, number, level):
             return -sum(count * math.log(max(p, 1e-300)) for count, p in parts if count)
 
         lowest, highest = max(0.0, -difference), (1 - difference) / 2
-        found = optimize.minimize_scalar(
-            surprise, bounds=(lowest, highest), method="bounded", options={"xatol": 1e-12}
-        )
+        found = optimize.minimize_scalar(surprise, bounds=(lowest, highest), method="bounded", options={"xatol": 1e-12})
         return min((lowest, highest, found.x), key=surprise)
 
     def excess(difference):
@@ -40,7 +38,17 @@ def brute_force_upper(worse, better, number, level):
 
 @pytest.mark.parametrize(
     ("worse", "better", "number"),
-    [(12, 5, 400), (12, 2, 50), (0, 0, 100), (1, 0, 100), (0, 1, 100), (0, 7, 60), (9, 0, 60), (30, 30, 90), (3, 40, 99)],
+    [
+        (12, 5, 400),
+        (12, 2, 50),
+        (0, 0, 100),
+        (1, 0, 100),
+        (0, 1, 100),
+        (0, 7, 60),
+        (9, 0, 60),
+        (30, 30, 90),
+        (3, 40, 99),
+    ],
 )
 @pytest.mark.parametrize("level", [0.9, 0.95, 0.99])
 def test_the_bounds_of_a_drop_are_those_of_tangos_test(worse, better, number, level):
@@ -78,7 +86,7 @@ def test_a_drop_without_any_difference_is_bounded_by_the_number_of_examples():
 
 @given(COUNTS, st.sampled_from([0.6, 0.9, 0.95, 0.999]))
 def test_a_drop_lies_within_its_bounds_and_they_within_one(counts, level):
-    worse, better, same = counts
+    worse, better, _same = counts
     drop = paired_share_drop(worse, better, sum(counts), level)
     assert -1 <= drop.lower <= drop.value <= drop.upper <= 1
     mirrored = paired_share_drop(better, worse, sum(counts), level)
@@ -185,7 +193,9 @@ def test_no_number_decides_a_figure_on_its_limit_or_without_bounds():
     assert num_examples_to_decide(Estimate(0.01, 0.0, 0.02), 0.01 + 1e-9, 1_000) is None
 
 
-@pytest.mark.parametrize(("worse", "better", "number", "limit"), [(8, 4, 400, 0.02), (3, 3, 200, 0.02), (20, 4, 600, 0.02)])
+@pytest.mark.parametrize(
+    ("worse", "better", "number", "limit"), [(8, 4, 400, 0.02), (3, 3, 200, 0.02), (20, 4, 600, 0.02)]
+)
 def test_so_many_more_examples_of_the_same_kind_would_decide(worse, better, number, limit):
     drop = paired_share_drop(worse, better, number, 0.95)
     assert drop.lower < limit < drop.upper

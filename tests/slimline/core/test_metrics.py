@@ -59,7 +59,9 @@ def macro(name, labels, decided, average="macro"):
     return function(labels, decided, average=average, zero_division=0)
 
 
-@pytest.mark.parametrize("form", [lambda labels, _: labels, lambda labels, _: labels[:, None], lambda y, c: np.eye(c)[y]])
+@pytest.mark.parametrize(
+    "form", [lambda labels, _: labels, lambda labels, _: labels[:, None], lambda y, c: np.eye(c)[y]]
+)
 @pytest.mark.parametrize("classes", [3, 10])
 @given(seed=SEEDS)
 def test_several_classes_are_measured_as_scikit_learn_does(form, classes, seed):
@@ -166,8 +168,7 @@ def test_rows_of_batches_add_up_to_those_of_the_whole(name, seed, cut):
     predictions, baseline = random.random((2, 30, 4), np.float32)
     metric = find_metric(name)
     parts = [
-        metric.rows(Outcome(labels[part], predictions[part], baseline[part]))
-        for part in (slice(cut), slice(cut, None))
+        metric.rows(Outcome(labels[part], predictions[part], baseline[part])) for part in (slice(cut), slice(cut, None))
     ]
     whole = metric.rows(Outcome(labels, predictions, baseline))
     np.testing.assert_array_equal(np.concatenate(parts), whole)

@@ -7,10 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_np
 
-from slimline.core.evaluation import Candidate, evaluate
-from slimline.core.gates import GateConfig, Threshold
 from slimline.core.quantization import SCHEMES, QuantizationConfig, quantize
-from slimline.core.runtime import TFLiteModel
+from slimline.core.runtime import TFLiteModel, from_stored, to_stored
 from slimline.errors import ModelError
 
 LAYERS = tf_keras.layers
@@ -122,15 +120,6 @@ def test_a_file_with_a_damaged_name_is_refused(converted, name):
         TFLiteModel(damaged(converted["float32"], name), "some-file")
 
 
-def test_the_gate_goes_on_with_the_other_candidates_after_a_damaged_file(trained, converted, digits):
-    broken = Candidate("broken", "", damaged(converted["float32"], b"serving_default_image"))
-    whole = Candidate("whole", "", converted["float32"])
-    config = GateConfig(thresholds=(Threshold(metric="accuracy", max_drop=0.05),))
-    evaluation = evaluate(trained, [broken, whole], [({"image": digits[0][:20]}, digits[1][:20])], config)
-    assert evaluation.chosen == "whole"
-    assert "broken is not a file that LiteRT can load" in evaluation.report_of("broken").reasons[0]
-
-
 def test_a_file_without_a_signature_is_refused():
     function = tf.function(lambda x: x * 2).get_concrete_function(tf.TensorSpec([1, 4]))
     content = tf.lite.TFLiteConverter.from_concrete_functions([function]).convert()
@@ -166,3 +155,43 @@ def test_latency_is_measured_on_single_inferences(converted, digits):
     latency = TFLiteModel(converted["float32"], "small").measure_latency({"image": digits[0][:1]})
     assert 0 < latency.p50_ms <= latency.p90_ms < 1000
     assert 1 <= latency.num_runs <= 50
+
+
+def test_inputs_and_outputs_are_listed_in_the_order_of_the_graph(many, many_inputs):
+    content = quantize(many, QuantizationConfig(scheme="float32"))
+    model, interpreter = TFLiteModel(content, "many"), Interpreter(model_content=content)
+    interpreter.allocate_tensors()
+    assert sorted(model.input_order) == sorted(model.inputs)
+    for name, detail in zip(model.input_order, interpreter.get_input_details(), strict=True):
+        assert tuple(detail["shape"][1:]) == model.input_shapes[name]
+        interpreter.set_tensor(detail["index"], many_inputs[name][:1])
+    interpreter.invoke()
+    outputs = model.predict({name: values[:1] for name, values in many_inputs.items()})
+    assert sorted(model.output_order) == sorted(model.outputs)
+    for name, detail in zip(model.output_order, interpreter.get_output_details(), strict=True):
+        np.testing.assert_array_equal(interpreter.get_tensor(detail["index"]), outputs[name])
+
+
+def test_stored_outputs_keep_the_types_of_the_file(converted, digits):
+    model, given_image = TFLiteModel(converted["int8"], "int8"), {"image": digits[0][:1]}
+    stored = model.predict_stored(given_image)["scores"]
+    assert stored.shape == (1, 10)
+    assert stored.dtype == np.int8
+    detail = model.outputs["scores"]
+    np.testing.assert_array_equal(from_stored(stored, detail), model.predict(given_image)["scores"])
+    plain = TFLiteModel(converted["float32"], "float32")
+    np.testing.assert_array_equal(plain.predict_stored(given_image)["scores"], plain.predict(given_image)["scores"])
+
+
+@given(st_np.arrays(np.int8, 9))
+def test_what_is_stored_comes_back_as_it_was(values):
+    detail = {"quantization": (0.05, 3), "dtype": np.int8}
+    np.testing.assert_array_equal(to_stored(from_stored(values, detail), detail), values)
+
+
+def test_latency_can_be_measured_of_every_kind_of_input(many, many_inputs, plain_many):
+    example = {name: values[:1] for name, values in many_inputs.items()}
+    before = plain_many.predict(example)
+    assert plain_many.measure_latency(example).p50_ms > 0
+    for name, values in plain_many.predict(example).items():
+        np.testing.assert_array_equal(values, before[name])

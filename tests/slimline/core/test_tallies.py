@@ -32,7 +32,9 @@ class Data:
     def tally(self, rows, metrics, into=None):
         tallies = Tallies() if into is None else into
         given_predictions = {name: values[rows] for name, values in self.predictions.items()}
-        tallies.add(self.labels[rows], given_predictions, metrics, [self.slices[row] for row in rows], self.groups[rows])
+        tallies.add(
+            self.labels[rows], given_predictions, metrics, [self.slices[row] for row in rows], self.groups[rows]
+        )
         return tallies
 
 
@@ -70,7 +72,7 @@ def merge(parts, draw):
     return Tallies().merge(left[0])
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 1000), parts=batches(), data=st.data())
 def test_counts_are_the_same_however_the_examples_are_split_and_merged(seed, parts, data):
     examples = Data(seed)
@@ -90,7 +92,7 @@ def test_the_buckets_of_auc_are_the_same_however_the_examples_are_split(seed, pa
     assert plain(merge([examples.tally(rows, auc) for rows in parts], data.draw)) == plain(whole)
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 1000), parts=batches(), data=st.data())
 def test_sums_of_other_numbers_are_exactly_the_same_in_any_order_of_merging(seed, parts, data):
     examples = Data(seed)
@@ -100,7 +102,7 @@ def test_sums_of_other_numbers_are_exactly_the_same_in_any_order_of_merging(seed
     assert all(isinstance(each, Fraction) for each in sums.ravel())
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 1000), parts=batches())
 def test_values_are_those_of_all_examples_at_once(seed, parts):
     examples = Data(seed)
@@ -131,7 +133,8 @@ def test_pairs_say_on_how_many_examples_a_candidate_is_worse_or_better_and_by_ho
     metrics = {name: QUICK[name] for name in ("accuracy", "log_loss")}
     tallies.add(labels, predictions, metrics, [["overall"]] * 5, np.arange(5))
     accuracy = tallies.models["a"].pairs["overall", "accuracy"]
-    assert (accuracy.num_worse, accuracy.num_better, accuracy.total, accuracy.squares) == (2, 1, 1, 3)
+    assert (accuracy.num_worse, accuracy.num_better) == (2, 1)
+    assert [accuracy.total, accuracy.squares] == [1, 3]
     loss = tallies.models["a"].pairs["overall", "log_loss"]
     assert (loss.num_worse, loss.num_better) == (2, 1)
     assert loss.total > 0
@@ -188,7 +191,9 @@ def test_a_thousand_slices_are_counted_and_more_are_refused():
     def add(tallies, names):
         predictions = {"": np.eye(2)[np.zeros(len(names), int)]}
         groups = np.zeros(len(names), np.int64)
-        tallies.add(np.zeros(len(names)), predictions, {"accuracy": QUICK["accuracy"]}, [[name] for name in names], groups)
+        tallies.add(
+            np.zeros(len(names)), predictions, {"accuracy": QUICK["accuracy"]}, [[name] for name in names], groups
+        )
         return tallies
 
     tallies = add(Tallies(), [f"digit={number}" for number in range(1000)])

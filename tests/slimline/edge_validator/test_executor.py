@@ -1,21 +1,29 @@
+import hashlib
 import json
 
+import numpy as np
 import pytest
+import tf_keras
 from tfx.components.pusher.executor import Executor as PusherExecutor
+from tfx.components.util import model_utils
 from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import LatestBlessedModelStrategy
 from tfx.proto import pusher_pb2
 from tfx.types import standard_artifacts
 from tfx.utils import proto_utils
 
 from slimline import EdgeEvaluation, ExamplesConfig, GateConfig, QuantizationConfig, Threshold, names
+from slimline.core import evaluation as evaluation_module
 from slimline.core.digest import model_digest
 from slimline.core.model_io import write_tflite
 from slimline.core.quantization import quantize
+from slimline.edge_validator import executor
 from slimline.edge_validator.executor import EdgeValidatorExecutor
 from slimline.errors import ExamplesError, ModelError
+from slimline.transforms import evaluation as evaluations
 from tests.artifacts import examples_artifact, model_artifact, output, schema_artifact
+from tests.conftest import example, write_records
 
-LENIENT = GateConfig(thresholds=(Threshold(metric="accuracy", max_drop=0.02),))
+LENIENT = GateConfig(thresholds=(Threshold(metric="accuracy", max_drop=0.03),))
 STRICT = GateConfig(thresholds=(Threshold(metric="accuracy", max_drop=-0.5),))
 
 
@@ -26,6 +34,18 @@ def converted(trained):
 
 @pytest.fixture
 def inputs(tmp_path, trained, examples_folder, converted):
+    return make_inputs(tmp_path, trained, examples_folder, converted)
+
+
+@pytest.fixture(scope="module")
+def validated(tmp_path_factory, trained, examples_folder, converted):
+    """A folder, inputs and outputs of a run that blesses a candidate."""
+    folder = tmp_path_factory.mktemp("validated")
+    inputs = make_inputs(folder, trained, examples_folder, converted)
+    return folder, inputs, validate(inputs, folder / "out")
+
+
+def make_inputs(tmp_path, trained, examples_folder, converted):
     artifacts = {
         "baseline": [model_artifact(tmp_path / "baseline", trained)],
         "examples": [examples_artifact(examples_folder)],
@@ -44,6 +64,7 @@ def inputs(tmp_path, trained, examples_folder, converted):
 def validate(inputs, folder, config=LENIENT):
     outputs = {
         "blessing": [output(standard_artifacts.ModelBlessing, folder / "blessing")],
+        "infra_blessing": [output(standard_artifacts.InfraBlessing, folder / "infra_blessing")],
         "blessed_model": [output(standard_artifacts.Model, folder / "blessed_model")],
         "evaluation": [output(EdgeEvaluation, folder / "evaluation")],
     }
@@ -62,28 +83,37 @@ def push(outputs, folder):
         filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=str(folder / "serving"))
     )
     PusherExecutor().Do(
-        {"model": [outputs["blessed_model"]], "model_blessing": [outputs["blessing"]]},
+        {
+            "model": [outputs["blessed_model"]],
+            "model_blessing": [outputs["blessing"]],
+            "infra_blessing": [outputs["infra_blessing"]],
+        },
         {"pushed_model": [pushed]},
         {"push_destination": proto_utils.proto_to_json(destination)},
     )
     return pushed
 
 
-def test_the_smallest_that_passes_is_blessed_and_tfx_pushes_exactly_it(inputs, tmp_path):
-    outputs = validate(inputs, tmp_path / "out")
+def test_the_smallest_that_passes_is_blessed_and_tfx_pushes_exactly_it(validated):
+    tmp_path, _, outputs = validated
     chosen = tmp_path / "float16"
     assert model_digest(tmp_path / "out" / "blessed_model") == model_digest(chosen)
     for key in ("blessing", "blessed_model"):
         assert outputs[key].get_string_custom_property(names.CONTENT_DIGEST) == model_digest(chosen)
         assert outputs[key].get_string_custom_property(names.CHOSEN) == "half"
+    assert outputs["blessed_model"].get_string_custom_property(names.SCHEME) == "float16"
+    assert (tmp_path / "out" / "blessing" / "BLESSED").exists()
+    assert (tmp_path / "out" / "infra_blessing" / "INFRA_BLESSED").exists()
+    assert model_utils.is_model_blessed(outputs["blessing"])
+    assert model_utils.is_infra_validated(outputs["infra_blessing"])
     pushed = push(outputs, tmp_path)
     assert pushed.get_int_custom_property("pushed") == 1
     (version,) = (tmp_path / "serving").iterdir()
     assert model_digest(version) == model_digest(chosen)
 
 
-def test_latest_blessed_model_strategy_finds_the_chosen_candidate(inputs, tmp_path):
-    outputs = validate(inputs, tmp_path / "out")
+def test_latest_blessed_model_strategy_finds_the_chosen_candidate(validated):
+    tmp_path, inputs, outputs = validated
     models = [inputs["candidate_01"][0], inputs["candidate_02"][0]]
     found = LatestBlessedModelStrategy().resolve_artifacts(
         None, {"model": models, "model_blessing": [outputs["blessing"]]}
@@ -95,37 +125,116 @@ def test_a_refusal_writes_all_outputs_and_tfx_pushes_nothing(inputs, tmp_path):
     outputs = validate(inputs, tmp_path / "out", STRICT)
     assert outputs["blessing"].get_int_custom_property(names.BLESSED) == 0
     assert outputs["blessed_model"].get_int_custom_property(names.BLESSED) == 0
-    assert "over the limit of -0.5" in outputs["blessed_model"].get_string_custom_property(names.REASON)
+    assert not model_utils.is_model_blessed(outputs["blessing"])
+    assert not model_utils.is_infra_validated(outputs["infra_blessing"])
+    assert "limit -0.5" in outputs["blessed_model"].get_string_custom_property(names.REASON)
     assert (tmp_path / "out" / "blessing" / "NOT_BLESSED").exists()
     assert "half" in (tmp_path / "out" / "blessed_model" / "NOT_BLESSED").read_text()
     assert not (tmp_path / "out" / "blessed_model" / "Format-Serving").exists()
-    assert json.loads((tmp_path / "out" / "evaluation" / "evaluation.json").read_text())["chosen"] is None
+    assert (tmp_path / "out" / "infra_blessing" / "INFRA_NOT_BLESSED").exists()
+    evaluation = read(tmp_path)
+    assert (evaluation["chosen"], evaluation["nearest_miss"]) == (None, "half")
+    assert outputs["evaluation"].get_string_custom_property(names.DECISION) == "fail"
     assert push(outputs, tmp_path).get_int_custom_property("pushed") == 0
     assert not (tmp_path / "serving").exists()
 
 
-def test_the_evaluation_has_what_a_script_needs(inputs, tmp_path):
-    validate(inputs, tmp_path / "out")
-    evaluation = json.loads((tmp_path / "out" / "evaluation" / "evaluation.json").read_text())
-    assert evaluation["schema_version"] == 1
+def read(folder):
+    """Reads the evaluation as strict JSON."""
+
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    return json.loads((folder / "out" / "evaluation" / "evaluation.json").read_text(), parse_constant=refuse)
+
+
+def test_the_evaluation_has_what_a_script_needs_and_a_page_for_people(validated):
+    tmp_path, _, outputs = validated
+    evaluation = read(tmp_path)
+    assert evaluation["schema_version"] == 2
     assert evaluation["num_examples"] == 200
     keys = {"name", "scheme", "size_bytes", "gzip_bytes", "metrics", "drop", "latency_ms", "verdict", "reasons"}
     for candidate in evaluation["candidates"]:
         assert keys <= set(candidate)
     assert [candidate["scheme"] for candidate in evaluation["candidates"]] == ["float32", "float16"]
+    assert evaluation["warnings"] == []
+    assert GateConfig(**evaluation["config"]) == LENIENT
+    page = (tmp_path / "out" / "evaluation" / "evaluation.html").read_text()
+    assert "half" in page
+    assert "plain" in page
+    written = outputs["evaluation"]
+    digest = hashlib.sha256((tmp_path / "out" / "evaluation" / "evaluation.json").read_bytes()).hexdigest()
+    assert written.get_string_custom_property(names.CONTENT_DIGEST) == f"sha256:{digest}"
+    assert written.get_string_custom_property(names.BASELINE_DIGEST) == model_digest(tmp_path / "baseline")
+    assert written.get_string_custom_property(names.CHOSEN) == "half"
+    accuracy = float(written.get_string_custom_property(f"{names.BASELINE_PREFIX}accuracy"))
+    assert accuracy == evaluation["baseline"]["metrics"]["accuracy"]
+
+
+def test_only_whole_outputs_are_left(validated):
+    tmp_path, _, _ = validated
+    assert sorted(
+        str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()
+    ) == [
+        "blessed_model/Format-Serving/tflite",
+        "blessing/BLESSED",
+        "evaluation/evaluation.html",
+        "evaluation/evaluation.json",
+        "infra_blessing/INFRA_BLESSED",
+    ]
+    assert not [path for path in tmp_path.rglob("*") if "partial" in path.name]
+    assert not evaluations._open
+
+
+def test_examples_that_were_trained_on_are_warned_of(inputs, tmp_path, digits):
+    records = [example(image, int(label)) for image, label in zip(digits[0][:120], digits[1][:120], strict=True)]
+    write_records(tmp_path / "overlap" / "Split-train" / "data.gz", records[:100])
+    write_records(tmp_path / "overlap" / "Split-eval" / "data.gz", records[60:])
+    inputs["examples"] = [examples_artifact(tmp_path / "overlap")]
+    validate(inputs, tmp_path / "out", LENIENT.model_copy(update={"confidence": None}))
+    (warning,) = read(tmp_path)["warnings"]
+    assert warning.startswith("40 of 60 examples looked for are in split 'train' as well")
+    assert "40 of 60" in (tmp_path / "out" / "evaluation" / "evaluation.html").read_text()
+
+
+def test_without_a_training_split_the_overlap_is_not_checked(inputs, tmp_path, digits):
+    records = [example(image, int(label)) for image, label in zip(digits[0][:40], digits[1][:40], strict=True)]
+    write_records(tmp_path / "eval" / "Split-eval" / "data.gz", records)
+    inputs["examples"] = [examples_artifact(tmp_path / "eval", ("eval",))]
+    bare = LENIENT.model_copy(update={"confidence": None})
+    validate(inputs, tmp_path / "out", bare.model_copy(update={"training_split": None}))
+    assert read(tmp_path)["warnings"] == []
+    validate(inputs, tmp_path / "again" / "out", bare)
+    (warning,) = read(tmp_path / "again")["warnings"]
+    assert warning.startswith("It was not checked whether examples were trained on: no split 'train'")
 
 
 def test_an_unreadable_candidate_is_refused_and_the_others_are_judged(inputs, tmp_path):
     (tmp_path / "float16" / "Format-Serving" / "tflite").write_bytes(b"garbage")
     outputs = validate(inputs, tmp_path / "out")
     assert outputs["blessing"].get_string_custom_property(names.CHOSEN) == "plain"
+    assert "is not a file that LiteRT can load" in read(tmp_path)["candidates"][1]["reasons"][0]
+
+
+def files_of(folder):
+    return [path for path in folder.rglob("*") if path.is_file() or path.name == "partial"]
 
 
 def test_without_a_baseline_nothing_is_written(inputs, tmp_path):
     inputs["baseline"] = [model_artifact(tmp_path / "nothing")]
-    with pytest.raises(ModelError, match="no folder"):
+    with pytest.raises(Exception, match="no folder"):
         validate(inputs, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+    assert not files_of(tmp_path / "out")
+
+
+def test_a_baseline_that_predicts_nan_ends_the_component_and_nothing_is_blessed(inputs, tmp_path, trained):
+    copy = tf_keras.models.clone_model(trained)
+    copy.set_weights([np.full_like(weight, np.nan) for weight in trained.get_weights()])
+    inputs["baseline"] = [model_artifact(tmp_path / "poisoned", copy)]
+    with pytest.raises(Exception, match="a baseline that predicts NaN"):
+        validate(inputs, tmp_path / "out")
+    assert not files_of(tmp_path / "out")
+    assert not evaluations._open
 
 
 def test_an_empty_eval_split_is_refused_and_nothing_is_written(inputs, tmp_path):
@@ -133,4 +242,37 @@ def test_an_empty_eval_split_is_refused_and_nothing_is_written(inputs, tmp_path)
     inputs["examples"] = [examples_artifact(tmp_path / "empty", ("eval",))]
     with pytest.raises(ExamplesError, match="no files"):
         validate(inputs, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+    assert not files_of(tmp_path / "out")
+
+
+def test_a_split_without_a_record_is_refused_and_nothing_is_written(inputs, tmp_path):
+    write_records(tmp_path / "empty" / "Split-eval" / "data.gz", [])
+    inputs["examples"] = [examples_artifact(tmp_path / "empty", ("eval",))]
+    with pytest.raises(ExamplesError, match="no examples to evaluate on"):
+        validate(inputs, tmp_path / "out")
+    assert not files_of(tmp_path / "out")
+
+
+def test_a_broken_file_is_named_and_nothing_is_written(inputs, tmp_path, digits):
+    broken = write_records(
+        tmp_path / "broken" / "Split-eval" / "data", [example(digits[0][0], 1)] * 2, compressed=False
+    )
+    broken.write_bytes(broken.read_bytes()[:-1])
+    inputs["examples"] = [examples_artifact(tmp_path / "broken", ("eval",))]
+    with pytest.raises(ExamplesError, match=str(broken)):
+        validate(inputs, tmp_path / "out")
+    assert not files_of(tmp_path / "out")
+
+
+def test_a_candidate_that_changes_while_it_is_validated_is_not_blessed(inputs, tmp_path, monkeypatch):
+    conclude = evaluation_module.conclude
+
+    def change(*arguments, **options):
+        evaluation = conclude(*arguments, **options)
+        (tmp_path / "float16" / "Format-Serving" / "tflite").write_bytes(b"another")
+        return evaluation
+
+    monkeypatch.setattr(executor, "conclude", change)
+    with pytest.raises(ModelError, match="a model that does not change"):
+        validate(inputs, tmp_path / "out")
+    assert not (tmp_path / "out" / "blessing").exists()

@@ -1,0 +1,175 @@
+import os
+from fractions import Fraction
+
+import apache_beam as beam
+import pytest
+
+from slimline import ExamplesConfig, GateConfig, Threshold
+from slimline.core.model_io import save_keras_model, write_tflite
+from slimline.core.quantization import QuantizationConfig, quantize
+from slimline.core.slices import SliceBy
+from slimline.core.tallies import Tallies
+from slimline.errors import ModelError
+from slimline.transforms import evaluation as evaluations
+from slimline.transforms.evaluation import (
+    EvaluateFiles,
+    EvaluationJob,
+    close_evaluators,
+    local_copy,
+    open_evaluator,
+    read_candidate,
+    read_tallies,
+    write_tallies,
+)
+from slimline.transforms.runner import pinned_arguments
+from tests.conftest import SCHEMA, example, write_records
+
+CONFIG = GateConfig(
+    thresholds=(Threshold(metric="accuracy", max_drop=0.05),),
+    metrics=("f1", "agreement"),
+    slices=(SliceBy(features=("digit",)),),
+)
+
+
+@pytest.fixture(scope="module")
+def folder(trained, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("job")
+    save_keras_model(trained, folder / "baseline")
+    for scheme in ("float32", "float16"):
+        write_tflite(quantize(trained, QuantizationConfig(scheme=scheme)), folder / scheme)
+    (folder / "schema.pbtxt").write_text(SCHEMA)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def job(folder):
+    candidates = tuple((name, name, str(folder / name)) for name in ("float32", "float16", "missing"))
+    data = ExamplesConfig(label_key="digit").to_json()
+    return EvaluationJob(str(folder / "baseline"), candidates, str(folder / "schema.pbtxt"), CONFIG.to_json(), data)
+
+
+@pytest.fixture(scope="module")
+def records(digits):
+    return [example(image, int(label)) for image, label in zip(digits[0][:240], digits[1][:240], strict=True)]
+
+
+@pytest.fixture(autouse=True)
+def _closed():
+    yield
+    close_evaluators()
+
+
+def write(folder, records, number):
+    return [str(write_records(folder / f"data-{part}", records[part::number])) for part in range(number)]
+
+
+def evaluate(job, files, path, arguments=()):
+    with beam.Pipeline(argv=pinned_arguments(arguments)) as pipeline:
+        tallies = pipeline | "Files" >> beam.Create(files) | "Evaluate" >> EvaluateFiles(job)
+        _ = tallies | "Write" >> beam.Map(write_tallies, str(path))
+    return read_tallies(str(path))
+
+
+def plain(tallies):
+    models = {
+        name: (
+            {key: sums.tolist() for key, sums in sorted(tally.sums.items())},
+            dict(tally.squares),
+            dict(tally.pairs),
+            dict(tally.changes),
+            tally.failure,
+        )
+        for name, tally in tallies.models.items()
+    }
+    return {name: counts.tolist() for name, counts in tallies.num_examples.items()}, models
+
+
+@pytest.fixture(scope="module")
+def expected(job, records, tmp_path_factory):
+    """What is counted on the runner that is part of Beam, of one file."""
+    folder = tmp_path_factory.mktemp("expected")
+    return plain(evaluate(job, write(folder, records, 1), folder / "tallies"))
+
+
+def test_everything_is_counted_once(expected, records):
+    numbers, models = expected
+    assert sum(numbers["overall"]) == len(records)
+    assert set(models) == {"", "float32", "float16", "missing"}
+    assert models["missing"][0] == {}
+    assert models["missing"][4].startswith("no file ")
+    assert models["float32"][4] == ""
+    assert isinstance(models["float32"][1]["overall", "accuracy"], Fraction)
+
+
+def test_the_counts_are_the_same_however_the_files_are_sharded(job, records, expected, tmp_path):
+    files = [*write(tmp_path, records, 5), str(write_records(tmp_path / "empty", []))]
+    assert plain(evaluate(job, files, tmp_path / "tallies")) == expected
+
+
+@pytest.mark.slow
+def test_the_counts_are_the_same_in_several_processes_of_beam(job, records, expected, tmp_path):
+    arguments = ["--direct_running_mode=multi_processing", "--direct_num_workers=2"]
+    assert plain(evaluate(job, write(tmp_path, records, 4), tmp_path / "tallies", arguments)) == expected
+
+
+def test_a_broken_file_is_reported_once_and_the_others_are_counted(job, records, tmp_path):
+    files = write(tmp_path, records, 3)
+    broken = write_records(tmp_path / "broken", records[:2], compressed=False)
+    broken.write_bytes(broken.read_bytes()[:-1])
+    tallies = evaluate(job, [*files, str(broken)], tmp_path / "tallies")
+    assert [str(broken) in error.found for error in tallies.errors] == [True]
+    assert tallies.num_examples["overall"].sum() == len(records)
+
+
+def test_one_process_keeps_its_evaluator_and_its_candidates_until_they_are_closed(job, records, tmp_path):
+    evaluator = open_evaluator(job)
+    assert open_evaluator(job) is evaluator
+    children = [one._process._child for one in evaluator._candidates if one._process is not None]
+    assert len(children) == 2
+    evaluate(job, write(tmp_path, records[:20], 2), tmp_path / "tallies")
+    assert open_evaluator(job) is evaluator
+    assert all(child.poll() is None for child in children)
+    close_evaluators()
+    assert all(child.poll() is not None for child in children)
+    for child in children:
+        with pytest.raises(ProcessLookupError):
+            os.kill(child.pid, 0)
+    assert not evaluations._open
+
+
+def test_another_job_closes_the_one_before(job, folder):
+    first = open_evaluator(job)
+    other = EvaluationJob(job.baseline, job.candidates[:1], job.schema, job.config, job.data)
+    assert open_evaluator(other) is not first
+    process = first._candidates[0]._process
+    assert process is not None
+    assert process._child.poll() is not None
+
+
+def test_a_candidate_that_is_not_there_is_that_candidates_error(tmp_path):
+    candidate = read_candidate("int8", "int8", str(tmp_path))
+    assert (candidate.name, candidate.scheme) == ("int8", "int8")
+    assert isinstance(candidate.content, ModelError)
+
+
+def test_a_baseline_that_is_not_there_ends_the_evaluation(job, tmp_path):
+    missing = EvaluationJob(str(tmp_path / "none"), job.candidates, job.schema, job.config, job.data)
+    with pytest.raises(ModelError, match="no folder"):
+        open_evaluator(missing)
+
+
+def test_a_local_folder_is_used_where_it_is_and_another_is_copied_once(folder):
+    assert local_copy(str(folder)) == folder
+    copied = local_copy(f"file://{folder}")
+    assert copied != folder
+    assert local_copy(f"file://{folder}") == copied
+    for scheme in ("float32", "float16"):
+        inner = f"{scheme}/Format-Serving/tflite"
+        assert (copied / inner).read_bytes() == (folder / inner).read_bytes()
+
+
+def test_what_was_counted_comes_back_from_its_file(job, records, tmp_path, expected):
+    tallies = open_evaluator(job).evaluate_files(write(tmp_path, records, 1))
+    write_tallies(tallies, str(tmp_path / "new" / "tallies"))
+    assert plain(read_tallies(str(tmp_path / "new" / "tallies"))) == plain(tallies) == expected
+    assert isinstance(tallies, Tallies)
