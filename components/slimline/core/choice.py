@@ -1,5 +1,6 @@
 """Which of the candidates that pass is shipped, which are worth a look, and which came closest when none passes."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -38,9 +39,12 @@ def rank(contenders: Mapping[str, Contender], goal: Goal | Sequence[WeightedGoal
     scores = dict.fromkeys(contenders, 0.0)
     for one in goals:
         values = {name: _value(contender, one.goal) for name, contender in contenders.items()}
-        best, worst = min(values.values(), default=0.0), max(values.values(), default=0.0)
+        known = [value for value in values.values() if math.isfinite(value)]
+        best, worst = min(known, default=0.0), max(known, default=0.0)
         for name, value in values.items():
-            scores[name] += one.weight * ((value - best) / (worst - best) if worst > best else 0.0)
+            share = (value - best) / (worst - best) if math.isfinite(value) and worst > best else 0.0
+            # What is not known comes after the worst.
+            scores[name] += one.weight * (share if math.isfinite(value) else 2.0)
     return sorted(contenders, key=lambda name: (scores[name], contenders[name].gzip_bytes, name))
 
 

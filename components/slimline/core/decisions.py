@@ -31,13 +31,19 @@ def class_numbers(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
     given = labels.reshape(len(labels), -1)
     if num_scores > 1 and given.shape[1] > 1:
         require_labels(given.shape[1] == num_scores, labels, f"a row of {num_scores} values, one per class")
+        require_labels(_have_one_largest(given), labels, "a row of numbers of which one is the largest")
         return given.argmax(axis=1)
     num_classes = max(2, num_scores)
     numbers = given[:, 0]
-    valid = given.shape[1] == 1 and np.issubdtype(numbers.dtype, np.number)
+    valid = given.shape[1] == 1 and (np.issubdtype(numbers.dtype, np.number) or numbers.dtype == bool)
     valid = valid and bool(((numbers >= 0) & (numbers < num_classes) & (numbers == np.floor(numbers))).all())
     require_labels(valid, labels, f"a whole number from 0 to {num_classes - 1}")
     return numbers.astype(np.int64)
+
+
+def _have_one_largest(rows: np.ndarray) -> bool:
+    numeric = np.issubdtype(rows.dtype, np.number) or rows.dtype == bool
+    return bool(numeric and ((rows == rows.max(axis=1, keepdims=True)).sum(axis=1) == 1).all())
 
 
 def one_hot(classes: np.ndarray, num_classes: int) -> np.ndarray:

@@ -219,7 +219,7 @@ class RunningCandidate:
         try:
             ends = self._process.call(load, candidate.content, candidate.name, time_limit_s=config.time_limit_s)
             self.failure = misfit(ends, baseline) if baseline is not None else ""
-        except (ModelError, IsolatedError) as error:
+        except (ModelError, IsolatedError, RuntimeError) as error:
             self.failure = _reason(error)
 
     def begin(self, inputs: Mapping[str, np.ndarray]) -> None:
@@ -235,7 +235,7 @@ class RunningCandidate:
         self._is_running = False
         try:
             predictions: np.ndarray = self._process.receive(self._time_limit_s)
-        except (ModelError, IsolatedError) as error:
+        except (ModelError, IsolatedError, RuntimeError) as error:
             self.failure = _reason(error)
             return None
         if not np.isfinite(predictions).all():
@@ -299,5 +299,8 @@ def misfit(ends: Ends, baseline: TrainedModel) -> str:
     return ""
 
 
-def _reason(error: ModelError | IsolatedError) -> str:
+def _reason(error: ModelError | IsolatedError | RuntimeError) -> str:
+    if isinstance(error, RuntimeError):
+        # A traceback of the child, as of a file that LiteRT takes and that is none.
+        return f"it failed: {str(error).strip().splitlines()[-1]}"
     return error.found if isinstance(error, ModelError) else f"it {error.text}"

@@ -40,7 +40,12 @@ class Threshold(Config):
         if all(limit is None for limit in given):
             raise ValueError("at least one of max_drop, max_relative_drop, min_value and max_value")
         known = METRICS.get(self.metric)
-        if known is not None and known.of_baseline is not None and self.metric == "sqnr_db" and any(given[:2]):
+        if (
+            known is not None
+            and known.of_baseline is not None
+            and self.metric == "sqnr_db"
+            and given[:2] != (None, None)
+        ):
             raise ValueError("min_value for sqnr_db: the baseline has no noise to compare with")
         return self
 
@@ -152,6 +157,10 @@ class GateConfig(Config):
             if not known_metric(name, self.custom_metrics):
                 known = [*METRICS, *(own.name for own in self.custom_metrics)]
                 raise ValueError(f"a metric out of {', '.join(known)}, not {name!r}.{near_miss(name, known)}")
+        names = [*METRICS, *(own.name for own in self.custom_metrics)]
+        taken = sorted({name for name in names if names.count(name) > 1})
+        if taken:
+            raise ValueError(f"a name of its own for each metric, not {taken[0]!r} twice")
         self._check_directions()
         self._check_slices()
         if self.goal == ():

@@ -124,5 +124,6 @@ def num_examples_to_decide(estimate: Estimate, limit: float, num_examples: int) 
     )
     if distance == 0 or not math.isfinite(reach):
         return None
-    needed = num_examples * (reach / distance) ** 2
-    return max(1, math.ceil(needed - num_examples)) if math.isfinite(needed) and needed < 1e12 else None
+    ratio = reach / distance
+    needed = num_examples * ratio**2 if ratio < 1e6 else math.inf
+    return max(1, math.ceil(needed - num_examples)) if needed < 1e12 else None

@@ -260,7 +260,10 @@ def _not_judged(threshold: Threshold, slice_name: str, num_examples: int, config
         f"{threshold.metric} on {slice_name}: {num_examples} example(s), fewer than min_slice_examples="
         f"{config.min_slice_examples}"
     )
-    return Verdict(threshold.metric, slice_name, limit, True, None, None, None, num_examples, "not judged", None, text)
+    # A slice that is asked for by its name must not pass unseen.
+    outcome: Outcome = "not judged" if threshold.slice == EVERY else "undecided"
+    more = config.min_slice_examples - num_examples if outcome == "undecided" else None
+    return Verdict(threshold.metric, slice_name, limit, True, None, None, None, num_examples, outcome, more, text)
 
 
 def _keeps(value: float, limit: float, is_upper: bool) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 from slimline.core.gates import GateConfig
 from slimline.core.isolation import IsolatedError, IsolatedProcess
 from slimline.core.model_io import gzip_size
-from slimline.core.model_server import load, measure_latency, peak_memory_bytes
+from slimline.core.model_server import load, measure_latency, peak_memory_bytes, remember_memory
 from slimline.core.runtime import Latency
 from slimline.errors import ModelError
 
@@ -44,9 +44,13 @@ def measure(content: bytes, name: str, example: Mapping[str, np.ndarray], config
     """
     with IsolatedProcess(config.memory_limit_bytes) as process:
         try:
+            process.call(remember_memory, time_limit_s=config.time_limit_s)
             process.call(load, content, name, time_limit_s=config.time_limit_s)
             latency = process.call(measure_latency, dict(example), time_limit_s=config.time_limit_s)
             memory_bytes = process.call(peak_memory_bytes, time_limit_s=config.time_limit_s)
+        except RuntimeError as error:
+            text = str(error).strip().splitlines()[-1]
+            raise ModelError(f"{name}, which failed: {text}", "a model that runs", "choose another scheme") from error
         except IsolatedError as error:
             raise ModelError(
                 f"{name}, which {error.text} while it was timed", "a model that runs", "choose another scheme"

@@ -21,6 +21,7 @@ from slimline.errors import ConfigError, ExamplesError, near_miss
 # Scores of AUC are counted in this many buckets of equal width, so that its error is at most about 1 / 1024.
 _NUM_BUCKETS = 512
 _SMALLEST = 1e-7
+_SCORE_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -98,11 +99,23 @@ def _top_k(number: int) -> Callable[[Outcome], np.ndarray]:
 
 
 def _log_loss(outcome: Outcome) -> np.ndarray:
+    _require_probabilities(outcome, "log_loss")
     scores = class_scores(outcome.predictions).astype(np.float64)
     labels = class_numbers(outcome.labels, outcome.predictions)
     scores = np.clip(scores, _SMALLEST, 1.0)
     chosen = scores[np.arange(len(labels)), labels] / scores.sum(axis=1)
     return -np.log(chosen)[:, np.newaxis]
+
+
+def _require_probabilities(outcome: Outcome, name: str) -> None:
+    # Those of the baseline: what a candidate makes of them is what is measured.
+    lowest, highest = float(outcome.baseline.min()), float(outcome.baseline.max())
+    if lowest < -_SCORE_TOLERANCE or highest > 1 + _SCORE_TOLERANCE:
+        raise ExamplesError(
+            f"{name} of a model that gives numbers from {lowest:.4g} to {highest:.4g}",
+            "probabilities",
+            f"end the model with softmax or sigmoid, or leave {name} out",
+        )
 
 
 def _confusion(outcome: Outcome) -> np.ndarray:
@@ -116,28 +129,29 @@ def _confusion(outcome: Outcome) -> np.ndarray:
 
 def _precision(total: np.ndarray, _: int) -> float:
     hits, predicted, labels = np.split(np.asarray(total, np.float64), 3)
-    return _macro(hits, predicted, labels)
+    return _macro(hits, predicted, predicted + labels)
 
 
 def _recall(total: np.ndarray, _: int) -> float:
-    hits, _predicted, labels = np.split(np.asarray(total, np.float64), 3)
-    return _macro(hits, labels, labels)
+    hits, predicted, labels = np.split(np.asarray(total, np.float64), 3)
+    return _macro(hits, labels, predicted + labels)
 
 
 def _f1(total: np.ndarray, _: int) -> float:
     hits, predicted, labels = np.split(np.asarray(total, np.float64), 3)
-    return _macro(2 * hits, predicted + labels, labels)
+    return _macro(2 * hits, predicted + labels, predicted + labels)
 
 
-def _macro(part: np.ndarray, whole: np.ndarray, labels: np.ndarray) -> float:
+def _macro(part: np.ndarray, whole: np.ndarray, occurrences: np.ndarray) -> float:
     """Returns the mean over the classes that occur, as scikit-learn does with zero for an empty denominator."""
     shares = np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
-    present = (labels > 0) | (whole > 0)
+    present = occurrences > 0
     return float(shares[present].mean()) if present.any() else 0.0
 
 
 def _score_buckets(outcome: Outcome) -> np.ndarray:
     scores = class_scores(outcome.predictions)
+    _require_probabilities(outcome, "auc")
     labels = one_hot(class_numbers(outcome.labels, outcome.predictions), scores.shape[1])
     if scores.shape[1] == 2:
         scores, labels = scores[:, 1:], labels[:, 1:]

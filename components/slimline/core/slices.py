@@ -77,7 +77,12 @@ def _bucket(value: Any, name: str, boundaries: Sequence[float]) -> str:
         return "is NaN"
     place = bisect_right(boundaries, value)
     if place == 0:
-        return f"< {boundaries[0]:g}"
+        return f"< {_name(boundaries[0])}"
     if place == len(boundaries):
-        return f">= {boundaries[-1]:g}"
-    return f"in [{boundaries[place - 1]:g}, {boundaries[place]:g})"
+        return f">= {_name(boundaries[-1])}"
+    return f"in [{_name(boundaries[place - 1])}, {_name(boundaries[place])})"
+
+
+def _name(boundary: float) -> str:
+    # Six digits would give the days 20230101 and 20230102 one name.
+    return f"{boundary:.15g}"

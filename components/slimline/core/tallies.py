@@ -125,13 +125,15 @@ class Tallies:
           slices: The slices of each example.
           groups: The group of each example, of shape (batch,).
         """
-        membership = _membership(slices, groups)
+        membership = _membership(slices)
         for name, member in membership.items():
-            self.num_examples[name] = self.num_examples.get(name, 0) + member.sum(axis=1)
+            numbers = np.bincount(groups[member], minlength=NUM_GROUPS)
+            self.num_examples[name] = self.num_examples.get(name, 0) + numbers
         self._require_few_slices()
         baseline = predictions[""]
         # Metrics that compare with the baseline count nothing of it, and it must be there all the same.
-        self.models.setdefault("", ModelTally())
+        for model in predictions:
+            self.models.setdefault(model, ModelTally())
         for metric_name, metric in metrics.items():
             reference = None
             for model, given in predictions.items():
@@ -139,8 +141,7 @@ class Tallies:
                     continue
                 rows = metric.rows(Outcome(labels, given, baseline))
                 reference = rows if model == "" else reference
-                tally = self.models.setdefault(model, ModelTally())
-                _count(tally, metric_name, metric, rows, reference if model else None, membership)
+                _count(self.models[model], metric_name, metric, rows, reference if model else None, membership, groups)
         for model, given in predictions.items():
             if model and given.reshape(len(given), -1).shape[1] <= _MAX_CLASSES:
                 self.models[model].changes.update(_changes(baseline, given))
@@ -154,11 +155,13 @@ class Tallies:
             )
 
 
-def _membership(slices: Sequence[Sequence[str]], groups: np.ndarray) -> dict[str, np.ndarray]:
-    """Returns for each slice a matrix of shape (groups, batch) with a one where an example is in slice and group."""
-    in_group = (groups[np.newaxis, :] == np.arange(NUM_GROUPS)[:, np.newaxis]).astype(np.int64)
-    names = sorted({name for listed in slices for name in listed})
-    return {name: in_group * np.array([name in listed for listed in slices], np.int64) for name in names}
+def _membership(slices: Sequence[Sequence[str]]) -> dict[str, np.ndarray]:
+    """Returns for each slice which of the examples are in it, as indices."""
+    indices: dict[str, list[int]] = {}
+    for index, listed in enumerate(slices):
+        for name in dict.fromkeys(listed):
+            indices.setdefault(name, []).append(index)
+    return {name: np.array(found) for name, found in sorted(indices.items())}
 
 
 def _count(
@@ -168,18 +171,21 @@ def _count(
     rows: np.ndarray,
     reference: np.ndarray | None,
     membership: Mapping[str, np.ndarray],
+    groups: np.ndarray,
 ) -> None:
-    rows = rows.astype(np.int64 if metric.counts else np.float64)
-    for name, member in membership.items():
+    # Each number by itself: a sum of floats would depend on the batch that it was taken over.
+    exact = np.asarray(rows.astype(np.int64) if metric.counts else _to_fraction(rows.astype(np.float64)))
+    rows = rows.astype(np.float64)
+    for name, inside in membership.items():
         key = (name, metric_name)
-        sums = member @ rows
-        exact = sums if metric.counts else _to_fraction(sums)
-        tally.sums[key] = tally.sums[key] + exact if key in tally.sums else exact
+        zero = 0 if metric.counts else Fraction(0)
+        sums = np.full((NUM_GROUPS, rows.shape[1]), zero, exact.dtype)
+        np.add.at(sums, groups[inside], exact[inside])
+        tally.sums[key] = tally.sums[key] + sums if key in tally.sums else sums
         if metric.kind == "ratio":
             continue
-        inside = member.any(axis=0)
-        values = rows[inside, 0].astype(np.float64)
-        tally.squares[key] = tally.squares.get(key, Fraction(0)) + Fraction(float(np.square(values).sum()))
+        values = rows[inside, 0]
+        tally.squares[key] = tally.squares.get(key, Fraction(0)) + _sum(np.square(values))
         if reference is not None:
             worse = reference[inside, 0].astype(np.float64) - values
             worse = worse if metric.higher_is_better else -worse
@@ -188,11 +194,15 @@ def _count(
 
 def _pairs(worse: np.ndarray) -> Pairs:
     return Pairs(
-        Fraction(float(worse.sum())),
-        Fraction(float(np.square(worse).sum())),
+        _sum(worse),
+        _sum(np.square(worse)),
         int((worse > 0).sum()),
         int((worse < 0).sum()),
     )
+
+
+def _sum(values: np.ndarray) -> Fraction:
+    return sum(map(Fraction, values.tolist()), Fraction(0))
 
 
 def _changes(baseline: np.ndarray, given: np.ndarray) -> Iterable[tuple[int, int]]:

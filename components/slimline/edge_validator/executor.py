@@ -130,7 +130,10 @@ class EdgeValidatorExecutor(PinnedBeamExecutor):
         with fileio.open(manifest) as stream:
             num_looked_for = json.loads(stream.read())["num_records"]
         with fileio.open(f"{folder}/found.json") as stream:
-            num_found = len(json.loads(stream.read())["ranks"])
+            found = json.loads(stream.read())
+        if found["errors"]:
+            return (f"It was not checked whether examples were trained on: {found['errors'][0][0]}.",)
+        num_found = len(found["ranks"])
         if not num_found:
             return ()
         return (

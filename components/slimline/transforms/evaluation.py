@@ -3,6 +3,7 @@
 import atexit
 import pickle
 import tempfile
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,7 @@ class EvaluationJob:
 
 # One worker process evaluates file after file: it keeps the models, and the candidates' processes.
 _open: dict[EvaluationJob, Evaluator] = {}
+_one_at_a_time = threading.RLock()
 _copies: dict[str, tempfile.TemporaryDirectory[str]] = {}
 
 
@@ -75,7 +77,9 @@ def evaluate_file(file: str, job: EvaluationJob) -> Tallies:
       ModelError: The baseline can't be loaded or evaluated.
     """
     try:
-        return open_evaluator(job).evaluate_files([file])
+        # Some runners work on several files at once in the threads of one process.
+        with _one_at_a_time:
+            return open_evaluator(job).evaluate_files([file])
     except ExamplesError as error:
         # It travels as data, since runners turn a worker's exception into text.
         return Tallies(errors=(error,))
