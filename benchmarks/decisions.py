@@ -18,7 +18,7 @@ from matplotlib import pyplot
 
 LEVEL = 0.95
 LIMIT = 0.01
-NUM_PAIRS = 1_000
+NUM_PAIRS = 10_000
 # Share of examples on which the two models differ.
 DISCORDANT = (0.02, 0.03, 0.06)
 NUM_EXAMPLES = (500, 1_000, 2_000, 5_000, 10_000)
@@ -48,7 +48,7 @@ def draw(path: Path) -> None:
             )
         axes.axvline(100 * LIMIT, color="#b42318", linestyle="--", linewidth=1)
         axes.axhline(5, color="#57606a", linestyle=":", linewidth=1)
-        axes.set(xlabel="true drop of accuracy, points (the limit is 1)", ylabel="blessed, % of 1,000 pairs")
+        axes.set(xlabel="true drop of accuracy, points (the limit is 1)", ylabel="blessed, % of 10,000 pairs")
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
         figure.savefig(path, metadata={"Date": None, "Creator": None})

@@ -16,6 +16,6 @@ class CalibrationDataset(Artifact):
 
 
 class EdgeEvaluation(Artifact):
-    """The comparison of all candidates with the original model: `evaluation.json`."""
+    """The comparison of all candidates with the original model: `evaluation.json`, and `evaluation.html` for people."""
 
     TYPE_NAME = names.EDGE_EVALUATION_TYPE
