@@ -8,8 +8,9 @@ ENV := .venv/.made
 demo: $(ENV)
 	$(BIN)/slimline demo
 
+# Two processes, each with whole files: a process of its own for every test would import TensorFlow every time.
 test: $(ENV)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(ENV)
 	$(BIN)/ruff format --check

@@ -21,6 +21,16 @@ feature { name: "digit" type: INT shape { dim { size: 1 } } presence { min_fract
 """
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the files first that are slow as a whole: else one process ends with them while the other has nothing."""
+    items.sort(key=lambda item: not any(mark.name == "slow" for mark in _marks_of_module(item)))
+
+
+def _marks_of_module(item: pytest.Item) -> list[pytest.Mark]:
+    module = item.getparent(pytest.Module)
+    return module.own_markers if module is not None else []
+
+
 @pytest.fixture(scope="session")
 def digits() -> tuple[np.ndarray, np.ndarray]:
     """600 images of shape (600, 8, 8, 1) in [0, 1], and their labels."""
