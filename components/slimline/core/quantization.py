@@ -131,7 +131,8 @@ def check_calibration(config: QuantizationConfig, has_calibration: bool) -> None
         raise ConfigError(
             f"scheme={config.scheme!r} without calibration records",
             "records to measure the range of every activation on",
-            "wire a CalibrationSampler's output to `calibration`, or choose dynamic_range, which needs none",
+            "wire a CalibrationSampler's output to `calibration`, give --calibration on the command line, or choose "
+            "dynamic_range, which needs none",
         )
 
 
