@@ -9,12 +9,12 @@ from typing import Any
 import tf_keras
 
 from benchmarks.data import Task, digits, train_float
-from slimline.core.clustering import ClusteringConfig, cluster
-from slimline.core.model_io import gzip_size
-from slimline.core.pruning import prune
-from slimline.core.pruning_config import PruningConfig
-from slimline.core.qat import QatConfig, train_quantization_aware
-from slimline.core.quantization import QuantizationConfig, convert_quantization_aware, quantize
+from slimline.core.models.saving import gzip_size
+from slimline.core.optimization.clustering import ClusteringConfig, cluster
+from slimline.core.optimization.pruning import prune
+from slimline.core.optimization.pruning_config import PruningConfig
+from slimline.core.optimization.qat import QatConfig, train_quantization_aware
+from slimline.core.quantization.conversion import QuantizationConfig, convert_quantization_aware, quantize
 from slimline_pipelines.digits.trainer import build_model
 
 PRUNING = PruningConfig(target_sparsity=0.8, epochs=20, learning_rate=1e-3)

@@ -9,8 +9,8 @@ import tf_keras
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from slimline.core.quantization import Representative
-from slimline.core.runtime import TFLiteModel
+from slimline.core.quantization.conversion import Representative
+from slimline.core.tflite.runtime import TFLiteModel
 
 BATCH_SIZE = 32
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
-from slimline.core.intervals import paired_share_drop
+from slimline.core.evaluation.intervals import paired_share_drop
 
 matplotlib.use("svg")
 from matplotlib import pyplot

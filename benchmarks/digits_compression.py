@@ -8,13 +8,13 @@ import time
 import tf_keras
 
 from benchmarks.data import digits, train_float
-from slimline.core.clustering import cluster
-from slimline.core.flatbuffer import weight_tensors
-from slimline.core.model_io import gzip_size
-from slimline.core.pruning import prune
-from slimline.core.qat import train_quantization_aware
-from slimline.core.quantization import QuantizationConfig, convert_quantization_aware, quantize
-from slimline.core.weights import sparsity
+from slimline.core.models.saving import gzip_size
+from slimline.core.models.weights import sparsity
+from slimline.core.optimization.clustering import cluster
+from slimline.core.optimization.pruning import prune
+from slimline.core.optimization.qat import train_quantization_aware
+from slimline.core.quantization.conversion import QuantizationConfig, convert_quantization_aware, quantize
+from slimline.core.tflite.flatbuffer import weight_tensors
 from slimline_pipelines.digits.recipe import CLUSTERING, PRUNING, QAT
 from slimline_pipelines.digits.trainer import build_model
 

@@ -26,14 +26,14 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from benchmarks.data import Task, digits, train_float
-from slimline.core.evaluator import Batch, Candidate, Evaluator, RunningCandidate
-from slimline.core.examples import ExamplesConfig
-from slimline.core.gates import GateConfig, Threshold
-from slimline.core.judging import value_of
-from slimline.core.measurement import measure
-from slimline.core.metrics import find_metric
-from slimline.core.quantization import QuantizationConfig, quantize
-from slimline.core.tallies import NUM_GROUPS, Tallies
+from slimline.core.evaluation.accumulators import NUM_GROUPS, Tallies
+from slimline.core.evaluation.evaluator import Batch, Candidate, Evaluator, RunningCandidate
+from slimline.core.evaluation.gates import GateConfig, Threshold
+from slimline.core.evaluation.judging import value_of
+from slimline.core.evaluation.measurement import measure
+from slimline.core.evaluation.metrics import find_metric
+from slimline.core.examples.batches import ExamplesConfig
+from slimline.core.quantization.conversion import QuantizationConfig, quantize
 from slimline_pipelines.digits.trainer import build_model
 
 _SCHEMA = """

@@ -17,12 +17,12 @@ import tf_keras
 
 from benchmarks.collaborative import build_residual
 from benchmarks.data import Task, digits, train_float
-from slimline.core.delivery import Product, produce
-from slimline.core.packaging import Inputs, package
-from slimline.core.provenance import describe_origin
-from slimline.core.quantization import quantize
-from slimline.core.quantization_config import QuantizationConfig
-from slimline.core.selective import SelectiveConfig
+from slimline.core.quantization.configuration import QuantizationConfig
+from slimline.core.quantization.conversion import quantize
+from slimline.core.quantization.packaging import Inputs, package
+from slimline.core.quantization.production import Product, produce
+from slimline.core.quantization.selective import SelectiveConfig
+from slimline.core.tflite.provenance import describe_origin
 from slimline_pipelines.digits.trainer import build_model
 
 _ROUNDS = 5

@@ -21,8 +21,8 @@ import apache_beam as beam
 import numpy as np
 import tensorflow as tf
 
-from slimline.core.sampling import SamplingConfig
-from slimline.core.tfrecord import masked_crc32c
+from slimline.core.examples.tfrecord import masked_crc32c
+from slimline.core.sampling.rank import SamplingConfig
 from slimline.transforms.runner import pinned_arguments
 from slimline.transforms.sampling import SampleFiles, source_files
 

@@ -11,7 +11,7 @@ import keras
 import tf_keras
 
 from slimline.core.inspection import Finding, Preflight, inspect_model
-from slimline.core.keras3 import to_tf_keras
+from slimline.core.models.keras3 import to_tf_keras
 from slimline.errors import ModelError
 from tests import zoo
 

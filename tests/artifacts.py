@@ -11,7 +11,7 @@ from tfx.types import artifact_utils, standard_artifacts
 from tfx.types.artifact import Artifact
 
 from slimline import ExamplesConfig
-from slimline.core.model_io import save_keras_model
+from slimline.core.models.saving import save_keras_model
 from tests.conftest import SCHEMA, write_records
 from tests.zoo import NUM_EXAMPLES, Specimen
 

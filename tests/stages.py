@@ -11,8 +11,9 @@ from tfx.proto.orchestration import pipeline_pb2
 from tfx.types import standard_artifacts
 from tfx.types.artifact import Artifact
 
-from slimline import ExamplesConfig, names, progress
+from slimline import ExamplesConfig, names
 from slimline.core.config import Config
+from slimline.shells import progress
 from tests.artifacts import output
 
 

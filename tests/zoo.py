@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from slimline.core.intake import load_model
+from slimline.core.models.loading import load_model
 
 NUM_EXAMPLES = 48
 _CLASSES = 4

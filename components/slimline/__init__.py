@@ -27,17 +27,17 @@ if TYPE_CHECKING:
     from slimline.artifacts import CalibrationDataset, EdgeEvaluation
     from slimline.calibration_sampler.component import CalibrationSampler
     from slimline.clusterer.component import Clusterer
-    from slimline.core.advisor import Wishes
-    from slimline.core.clustering import ClusteringConfig, ClusteringRule
-    from slimline.core.examples import ExamplesConfig
-    from slimline.core.gates import DeviceBudget, GateConfig, TargetRule, Threshold, WeightedGoal
-    from slimline.core.metrics import CustomMetric
-    from slimline.core.pruning_config import PruningConfig, PruningRule
-    from slimline.core.qat import QatConfig
-    from slimline.core.quantization_config import QuantizationConfig
-    from slimline.core.sampling import SamplingConfig, Strata
-    from slimline.core.selective import SelectiveConfig
-    from slimline.core.slices import SliceBy
+    from slimline.core.evaluation.gates import DeviceBudget, GateConfig, TargetRule, Threshold, WeightedGoal
+    from slimline.core.evaluation.metrics import CustomMetric
+    from slimline.core.evaluation.slices import SliceBy
+    from slimline.core.examples.batches import ExamplesConfig
+    from slimline.core.optimization.clustering import ClusteringConfig, ClusteringRule
+    from slimline.core.optimization.pruning_config import PruningConfig, PruningRule
+    from slimline.core.optimization.qat import QatConfig
+    from slimline.core.quantization.advisor import Wishes
+    from slimline.core.quantization.configuration import QuantizationConfig
+    from slimline.core.quantization.selective import SelectiveConfig
+    from slimline.core.sampling.rank import SamplingConfig, Strata
     from slimline.edge_validator.component import EdgeValidator
     from slimline.pruner.component import Pruner
     from slimline.quantizer.component import Quantizer
@@ -48,28 +48,28 @@ _HOMES = {
     "CalibrationDataset": "slimline.artifacts",
     "CalibrationSampler": "slimline.calibration_sampler.component",
     "Clusterer": "slimline.clusterer.component",
-    "ClusteringConfig": "slimline.core.clustering",
-    "ClusteringRule": "slimline.core.clustering",
-    "CustomMetric": "slimline.core.metrics",
-    "DeviceBudget": "slimline.core.gates",
+    "ClusteringConfig": "slimline.core.optimization.clustering",
+    "ClusteringRule": "slimline.core.optimization.clustering",
+    "CustomMetric": "slimline.core.evaluation.metrics",
+    "DeviceBudget": "slimline.core.evaluation.gates",
     "EdgeEvaluation": "slimline.artifacts",
     "EdgeValidator": "slimline.edge_validator.component",
-    "ExamplesConfig": "slimline.core.examples",
-    "GateConfig": "slimline.core.gates",
+    "ExamplesConfig": "slimline.core.examples.batches",
+    "GateConfig": "slimline.core.evaluation.gates",
     "Pruner": "slimline.pruner.component",
-    "PruningConfig": "slimline.core.pruning_config",
-    "PruningRule": "slimline.core.pruning_config",
-    "QatConfig": "slimline.core.qat",
-    "QuantizationConfig": "slimline.core.quantization_config",
+    "PruningConfig": "slimline.core.optimization.pruning_config",
+    "PruningRule": "slimline.core.optimization.pruning_config",
+    "QatConfig": "slimline.core.optimization.qat",
+    "QuantizationConfig": "slimline.core.quantization.configuration",
     "Quantizer": "slimline.quantizer.component",
-    "SamplingConfig": "slimline.core.sampling",
-    "SelectiveConfig": "slimline.core.selective",
-    "SliceBy": "slimline.core.slices",
-    "Strata": "slimline.core.sampling",
-    "TargetRule": "slimline.core.gates",
-    "Threshold": "slimline.core.gates",
-    "WeightedGoal": "slimline.core.gates",
-    "Wishes": "slimline.core.advisor",
+    "SamplingConfig": "slimline.core.sampling.rank",
+    "SelectiveConfig": "slimline.core.quantization.selective",
+    "SliceBy": "slimline.core.evaluation.slices",
+    "Strata": "slimline.core.sampling.rank",
+    "TargetRule": "slimline.core.evaluation.gates",
+    "Threshold": "slimline.core.evaluation.gates",
+    "WeightedGoal": "slimline.core.evaluation.gates",
+    "Wishes": "slimline.core.quantization.advisor",
 }
 
 __all__ = [

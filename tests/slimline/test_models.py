@@ -11,9 +11,9 @@ from tfx.types import standard_artifacts
 from docs.make_models_table import TABLE, make_table
 from slimline import ClusteringConfig, PruningConfig, QatConfig, QuantizationConfig, names
 from slimline.clusterer.executor import ClustererExecutor
-from slimline.core.intake import load_keras_model
-from slimline.core.model_io import read_tflite
-from slimline.core.runtime import TFLiteModel
+from slimline.core.models.loading import load_keras_model
+from slimline.core.models.saving import read_tflite
+from slimline.core.tflite.runtime import TFLiteModel
 from slimline.errors import ModelError
 from slimline.pruner.executor import PrunerExecutor
 from slimline.quantizer.executor import QuantizerExecutor

@@ -15,7 +15,7 @@ from tfx.proto import trainer_pb2
 import slimline
 from slimline.cli import exit_codes
 from slimline.cli.app import app
-from slimline.core.evaluation import CandidateReport
+from slimline.core.evaluation.conclusion import CandidateReport
 
 PROJECT = Path(__file__).parents[2]
 README = (PROJECT / "README.md").read_text()
@@ -88,7 +88,7 @@ def test_every_component_and_scheme_is_described():
     for name in slimline.__all__:
         assert name in README or name in {"CalibrationDataset", "EdgeEvaluation"}
     schemes = re.findall(r"^\| `(\w+)` \|", section("Which hardware wants which scheme"), re.MULTILINE)
-    assert tuple(schemes) == slimline.core.quantization.SCHEMES
+    assert tuple(schemes) == slimline.core.quantization.conversion.SCHEMES
 
 
 @pytest.mark.parametrize(("page", "target"), links(), ids=lambda value: getattr(value, "name", value))

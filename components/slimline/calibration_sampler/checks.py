@@ -8,18 +8,25 @@ from typing import Any
 
 from tfx.dsl.io import fileio
 
-from slimline import names, shell
-from slimline.core.calibration import FeatureStatistics, constant, describe_features, describe_inputs, non_finite
-from slimline.core.delivery import convert_float, gather_records
-from slimline.core.example_features import example_parser, stratum_of, values_of
-from slimline.core.examples import ExamplesConfig, representative_inputs
-from slimline.core.features import load_schema
-from slimline.core.intake import load_model
-from slimline.core.quantization import QuantizationConfig
-from slimline.core.records import check_records, read_all
-from slimline.core.sampling import SamplingConfig
-from slimline.core.stability import Stability, range_stability
+from slimline import names
+from slimline.core.examples.batches import ExamplesConfig, representative_inputs
+from slimline.core.examples.example_features import example_parser, stratum_of, values_of
+from slimline.core.examples.features import load_schema
+from slimline.core.examples.records import check_records, read_all
+from slimline.core.models.loading import load_model
+from slimline.core.quantization.conversion import QuantizationConfig
+from slimline.core.quantization.production import convert_float, gather_records
+from slimline.core.quantization.stability import Stability, range_stability
+from slimline.core.sampling.rank import SamplingConfig
+from slimline.core.sampling.statistics import (
+    FeatureStatistics,
+    constant,
+    describe_features,
+    describe_inputs,
+    non_finite,
+)
 from slimline.errors import ExamplesError
+from slimline.shells import shell
 
 _TIME_LIMIT_S = 600
 

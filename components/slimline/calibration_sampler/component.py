@@ -6,12 +6,12 @@ from tfx.types import standard_artifacts
 from tfx.types.channel import BaseChannel, Channel
 from tfx.types.component_spec import ChannelParameter, ComponentSpec
 
-from slimline import shell
 from slimline.artifacts import CalibrationDataset
 from slimline.calibration_sampler.executor import CalibrationSamplerExecutor
-from slimline.core.examples import ExamplesConfig
-from slimline.core.sampling import SamplingConfig
+from slimline.core.examples.batches import ExamplesConfig
+from slimline.core.sampling.rank import SamplingConfig
 from slimline.errors import ConfigError
+from slimline.shells import shell
 
 VERSION = "2"
 

@@ -8,11 +8,12 @@ import apache_beam as beam
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
-from slimline import names, progress, shell
-from slimline.beam_execution import PinnedBeamExecutor, scratch_folder
+from slimline import names
 from slimline.calibration_sampler.checks import check_sample, describe_sample, raise_errors
-from slimline.core.sampling import SamplingConfig
+from slimline.core.sampling.rank import SamplingConfig
 from slimline.errors import ExamplesError, near_miss
+from slimline.shells import progress, shell
+from slimline.shells.beam_execution import PinnedBeamExecutor, scratch_folder
 from slimline.transforms.overlap import FindSampled, write_found
 from slimline.transforms.sampling import SampleFiles, source_files, write_sample
 

@@ -4,7 +4,7 @@ import json
 
 from rich.console import Console
 
-from slimline.core.advisor import Wishes, advise
+from slimline.core.quantization.advisor import Wishes, advise
 from slimline.core.schemes import Data
 
 

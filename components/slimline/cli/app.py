@@ -140,7 +140,7 @@ def advise(
 ) -> None:
     """Tell which scheme suits a device and the data that there is, and why; nothing is run."""
     from slimline.cli.advising import print_advice
-    from slimline.core.advisor import Wishes
+    from slimline.core.quantization.advisor import Wishes
 
     print_advice(Wishes(target=target, priority=priority), data, as_json=as_json)
 

@@ -29,8 +29,8 @@ def read_schema(path: Path | None, files: Sequence[str]) -> Any:
     Raises:
       ExamplesError: There is no schema, or no record.
     """
-    from slimline.core.features import infer_schema, load_schema
-    from slimline.core.records import read_all
+    from slimline.core.examples.features import infer_schema, load_schema
+    from slimline.core.examples.records import read_all
 
     if path is not None:
         return load_schema(str(path))

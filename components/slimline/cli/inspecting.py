@@ -27,7 +27,7 @@ def inspect_path(path: Path, custom_objects: str | None, *, as_json: bool) -> No
         raise ModelError(f"nothing at {path}", "a model's folder or file", "check the path")
     with Console(stderr=True).status("loading TensorFlow and the model"), without_native_messages():
         from slimline.core.inspection import inspect_model
-        from slimline.core.intake import load_model
+        from slimline.core.models.loading import load_model
 
         preflight = inspect_model(load_model(path, custom_objects)).to_dict()
     if as_json:

@@ -15,9 +15,9 @@ from slimline.cli.native_messages import without_native_messages
 from slimline.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
-    from slimline.core.intake import TrainedModel
-    from slimline.core.packaging import Package
-    from slimline.core.quantization import Representative
+    from slimline.core.models.loading import TrainedModel
+    from slimline.core.quantization.conversion import Representative
+    from slimline.core.quantization.packaging import Package
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def quantize_path(task: Task) -> dict[str, Any]:
         )
     files = record_files(task.calibration, "--calibration")
     with Console(stderr=True).status("loading TensorFlow, converting and running the file"), without_native_messages():
-        from slimline.core.staging import staged_folder
+        from slimline.core.atomic_write import staged_folder
 
         packed = _make(task, files)
         with staged_folder(task.output) as folder:
@@ -90,14 +90,14 @@ def quantize_path(task: Task) -> dict[str, Any]:
 
 
 def _make(task: Task, files: tuple[str, ...]) -> "Package":
-    from slimline.core.delivery import produce
     from slimline.core.digest import model_digest
-    from slimline.core.examples import ExamplesConfig
-    from slimline.core.intake import load_model
-    from slimline.core.packaging import describe_inputs, package
-    from slimline.core.provenance import describe_origin
-    from slimline.core.quantization_config import QuantizationConfig, decide
-    from slimline.core.records import files_digest
+    from slimline.core.examples.batches import ExamplesConfig
+    from slimline.core.examples.records import files_digest
+    from slimline.core.models.loading import load_model
+    from slimline.core.quantization.configuration import QuantizationConfig, decide
+    from slimline.core.quantization.packaging import describe_inputs, package
+    from slimline.core.quantization.production import produce
+    from slimline.core.tflite.provenance import describe_origin
 
     config, advice = decide(QuantizationConfig(**task.options), has_calibration=bool(files), has_examples=False)
     model = load_model(task.model, config.custom_objects)
@@ -119,8 +119,8 @@ def _make(task: Task, files: tuple[str, ...]) -> "Package":
 
 
 def _representative(files: tuple[str, ...], schema: Any, model: "TrainedModel", data: Any) -> "Representative":
-    from slimline.core.examples import representative_inputs
-    from slimline.core.records import check_records
+    from slimline.core.examples.batches import representative_inputs
+    from slimline.core.examples.records import check_records
 
     records = check_records(files)
 

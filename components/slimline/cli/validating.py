@@ -124,11 +124,11 @@ def validate_paths(task: Task) -> dict[str, Any]:
 
 
 def _evaluate(task: Task, files: tuple[str, ...]) -> dict[str, Any]:
-    from slimline.core.evaluation import conclude
-    from slimline.core.evaluator import Evaluator
-    from slimline.core.examples import ExamplesConfig
-    from slimline.core.gates import GateConfig
-    from slimline.core.intake import load_model
+    from slimline.core.evaluation.conclusion import conclude
+    from slimline.core.evaluation.evaluator import Evaluator
+    from slimline.core.evaluation.gates import GateConfig
+    from slimline.core.examples.batches import ExamplesConfig
+    from slimline.core.models.loading import load_model
 
     config = GateConfig(**task.gate)
     baseline = load_model(task.baseline, config.custom_objects)
@@ -142,8 +142,8 @@ def _evaluate(task: Task, files: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _candidate(path: Path, name: str) -> Any:
-    from slimline.core.evaluator import Candidate
-    from slimline.core.model_io import read_tflite
+    from slimline.core.evaluation.evaluator import Candidate
+    from slimline.core.models.saving import read_tflite
 
     try:
         return Candidate(name, _scheme(path), read_tflite(path))
@@ -175,7 +175,7 @@ def _says_nothing(name: str) -> bool:
 
 
 def _write(evaluation: Mapping[str, Any], folder: Path) -> None:
-    from slimline.core.staging import staged_folder
+    from slimline.core.atomic_write import staged_folder
     from slimline.report.page import write_page
 
     with staged_folder(folder) as staging:

@@ -6,10 +6,10 @@ from tfx.types import standard_artifacts
 from tfx.types.channel import BaseChannel, Channel
 from tfx.types.component_spec import ChannelParameter, ComponentSpec
 
-from slimline import shell
 from slimline.clusterer.executor import ClustererExecutor
-from slimline.core.clustering import ClusteringConfig
-from slimline.core.examples import ExamplesConfig
+from slimline.core.examples.batches import ExamplesConfig
+from slimline.core.optimization.clustering import ClusteringConfig
+from slimline.shells import shell
 
 VERSION = "2"
 

@@ -1,4 +1,4 @@
-"""Runs `slimline.core.clustering` on TFX artifacts."""
+"""Runs `slimline.core.optimization.clustering` on TFX artifacts."""
 
 from typing import Any
 
@@ -6,12 +6,12 @@ import tensorflow as tf
 import tf_keras
 from tfx.dsl.components.base.base_executor import BaseExecutor
 
-from slimline import shell
-from slimline.core.clustering import ClusteringConfig, cluster
-from slimline.core.examples import ExamplesConfig
-from slimline.core.stages import OptimizedModel
-from slimline.core.training import Watch
-from slimline.fine_tuning import run_stage
+from slimline.core.examples.batches import ExamplesConfig
+from slimline.core.optimization.clustering import ClusteringConfig, cluster
+from slimline.core.optimization.techniques import OptimizedModel
+from slimline.core.optimization.training import Watch
+from slimline.shells import shell
+from slimline.shells.fine_tuning import run_stage
 
 
 class ClustererExecutor(BaseExecutor):

@@ -5,11 +5,11 @@ from typing import Any
 
 import tf_keras
 
-from slimline.core.intake import SavedModelGraph, TrainedModel
-from slimline.core.preflight import decide, find_blockers, nothing_covered
-from slimline.core.quantization import QuantizationConfig, quantize
-from slimline.core.stages import Technique
-from slimline.core.weights import optimized_kernels
+from slimline.core.models.loading import SavedModelGraph, TrainedModel
+from slimline.core.models.weights import optimized_kernels
+from slimline.core.optimization.preflight import decide, find_blockers, nothing_covered
+from slimline.core.optimization.techniques import Technique
+from slimline.core.quantization.conversion import QuantizationConfig, quantize
 from slimline.errors import ModelError
 
 PTQ = "ptq"

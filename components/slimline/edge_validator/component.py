@@ -10,12 +10,12 @@ from tfx.types import standard_artifacts
 from tfx.types.channel import BaseChannel, Channel
 from tfx.types.component_spec import ChannelParameter, ComponentSpec
 
-from slimline import shell
 from slimline.artifacts import EdgeEvaluation
-from slimline.core.examples import ExamplesConfig
-from slimline.core.gates import GateConfig
+from slimline.core.evaluation.gates import GateConfig
+from slimline.core.examples.batches import ExamplesConfig
 from slimline.edge_validator.executor import CANDIDATE_KEYS, CANDIDATE_NAMES, EdgeValidatorExecutor
 from slimline.errors import ConfigError
+from slimline.shells import shell
 
 VERSION = "2"
 

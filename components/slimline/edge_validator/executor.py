@@ -1,4 +1,4 @@
-"""Runs `slimline.transforms.evaluation` and `slimline.core.evaluation` on TFX artifacts."""
+"""Runs `slimline.transforms.evaluation` and `slimline.core.evaluation.conclusion` on TFX artifacts."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -9,16 +9,17 @@ import apache_beam as beam
 from tfx.dsl.io import fileio
 from tfx.types.artifact import Artifact
 
-from slimline import names, progress, shell
-from slimline.beam_execution import PinnedBeamExecutor, scratch_folder
+from slimline import names
 from slimline.core.digest import model_digest
-from slimline.core.evaluation import Evaluation, conclude
-from slimline.core.gates import GateConfig
-from slimline.core.intake import load_model
-from slimline.core.sampling import SamplingConfig
-from slimline.core.tallies import Tallies
+from slimline.core.evaluation.accumulators import Tallies
+from slimline.core.evaluation.conclusion import Evaluation, conclude
+from slimline.core.evaluation.gates import GateConfig
+from slimline.core.models.loading import load_model
+from slimline.core.sampling.rank import SamplingConfig
 from slimline.edge_validator.outputs import bless, refuse, write_evaluation
 from slimline.errors import ExamplesError
+from slimline.shells import progress, shell
+from slimline.shells.beam_execution import PinnedBeamExecutor, scratch_folder
 from slimline.transforms.evaluation import (
     EvaluateFiles,
     EvaluationJob,

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from tfx.types.artifact import Artifact
 
-from slimline import names, shell
+from slimline import names
 from slimline.core.digest import file_digest, model_digest
-from slimline.core.evaluation import Evaluation
+from slimline.core.evaluation.conclusion import Evaluation
 from slimline.errors import ModelError
 from slimline.report.page import write_page
+from slimline.shells import shell
 
 
 def write_evaluation(output: Artifact, evaluation: Evaluation, baseline_digest: str) -> None:

@@ -6,10 +6,10 @@ from tfx.types import standard_artifacts
 from tfx.types.channel import BaseChannel, Channel
 from tfx.types.component_spec import ChannelParameter, ComponentSpec
 
-from slimline import shell
-from slimline.core.examples import ExamplesConfig
-from slimline.core.pruning_config import PruningConfig
+from slimline.core.examples.batches import ExamplesConfig
+from slimline.core.optimization.pruning_config import PruningConfig
 from slimline.pruner.executor import PrunerExecutor
+from slimline.shells import shell
 
 VERSION = "2"
 

@@ -9,13 +9,13 @@ from tfx.types import standard_artifacts
 from tfx.types.channel import BaseChannel, Channel
 from tfx.types.component_spec import ChannelParameter, ComponentSpec
 
-from slimline import shell
 from slimline.artifacts import CalibrationDataset
-from slimline.core.examples import ExamplesConfig
-from slimline.core.quantization import QuantizationConfig, check_calibration
-from slimline.core.quantization_config import decide
+from slimline.core.examples.batches import ExamplesConfig
+from slimline.core.quantization.configuration import decide
+from slimline.core.quantization.conversion import QuantizationConfig, check_calibration
 from slimline.errors import ConfigError
 from slimline.quantizer.executor import QuantizerExecutor
+from slimline.shells import shell
 
 VERSION = "3"
 

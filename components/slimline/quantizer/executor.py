@@ -1,4 +1,4 @@
-"""Runs `slimline.core.delivery` and `slimline.core.qat` on TFX artifacts."""
+"""Runs `slimline.core.quantization.production` and `slimline.core.optimization.qat` on TFX artifacts."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -7,23 +7,24 @@ from typing import Any, TypeAlias
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.dsl.components.base.base_executor import BaseExecutor
 
-from slimline import names, progress, shell
-from slimline.core.comparison import worst_agreement, worst_sqnr_db
-from slimline.core.delivery import Product, convert_float, produce
+from slimline import names
 from slimline.core.digest import file_digest, model_digest
-from slimline.core.examples import ExamplesConfig, representative_inputs
-from slimline.core.features import load_schema
-from slimline.core.flatbuffer import weight_tensors
-from slimline.core.gains import Stage, load_history, lost_in_file, save_history, summarize_file
-from slimline.core.intake import SavedModelGraph, TrainedModel, load_keras_model, load_model
-from slimline.core.model_io import gzip_size
-from slimline.core.packaging import Package, describe_inputs, package
-from slimline.core.provenance import describe_origin
-from slimline.core.qat import QatConfig, train_quantization_aware
-from slimline.core.quantization import Representative, convert_quantization_aware
-from slimline.core.quantization_config import QuantizationConfig, decide
-from slimline.core.records import check_records, files_digest
-from slimline.fine_tuning import check_kept, describe_gains, read_training_data, watch
+from slimline.core.examples.batches import ExamplesConfig, representative_inputs
+from slimline.core.examples.features import load_schema
+from slimline.core.examples.records import check_records, files_digest
+from slimline.core.models.loading import SavedModelGraph, TrainedModel, load_keras_model, load_model
+from slimline.core.models.saving import gzip_size
+from slimline.core.optimization.qat import QatConfig, train_quantization_aware
+from slimline.core.optimization.weight_history import Stage, load_history, lost_in_file, save_history, summarize_file
+from slimline.core.quantization.configuration import QuantizationConfig, decide
+from slimline.core.quantization.conversion import Representative, convert_quantization_aware
+from slimline.core.quantization.packaging import Package, describe_inputs, package
+from slimline.core.quantization.production import Product, convert_float, produce
+from slimline.core.tflite.comparison import worst_agreement, worst_sqnr_db
+from slimline.core.tflite.flatbuffer import weight_tensors
+from slimline.core.tflite.provenance import describe_origin
+from slimline.shells import progress, shell
+from slimline.shells.fine_tuning import check_kept, describe_gains, read_training_data, watch
 
 # What a training kept of each layer, and why it left some: by those two words, by layer name.
 Training: TypeAlias = Mapping[str, Mapping[str, str]]

@@ -11,9 +11,9 @@ import traceback
 from pathlib import Path
 from typing import IO, Any
 
-from slimline import progress
 from slimline.errors import PipelineError, SlimlineError
 from slimline.running.request import Request, load_pipeline
+from slimline.shells import progress
 
 
 def main() -> None:

@@ -14,13 +14,13 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from typing_extensions import override
 
-from slimline.core.evaluator import Candidate, Evaluator
-from slimline.core.examples import ExamplesConfig
-from slimline.core.features import load_schema
-from slimline.core.gates import GateConfig
-from slimline.core.intake import load_model
-from slimline.core.model_io import read_tflite
-from slimline.core.tallies import Tallies
+from slimline.core.evaluation.accumulators import Tallies
+from slimline.core.evaluation.evaluator import Candidate, Evaluator
+from slimline.core.evaluation.gates import GateConfig
+from slimline.core.examples.batches import ExamplesConfig
+from slimline.core.examples.features import load_schema
+from slimline.core.models.loading import load_model
+from slimline.core.models.saving import read_tflite
 from slimline.errors import ExamplesError, ModelError
 
 

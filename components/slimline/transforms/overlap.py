@@ -9,8 +9,8 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from typing_extensions import override
 
-from slimline.core.sampling import rank
-from slimline.core.tfrecord import read_records
+from slimline.core.examples.tfrecord import read_records
+from slimline.core.sampling.rank import rank
 from slimline.errors import ExamplesError
 
 # Ranks of sampled records that were found, and what was wrong with files.

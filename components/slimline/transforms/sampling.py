@@ -19,8 +19,9 @@ from typing_extensions import override
 
 from slimline import names
 from slimline.core.digest import listing_digest
-from slimline.core.example_features import example_parser, numbers_of, require_values, stratum_of
-from slimline.core.sampling import (
+from slimline.core.examples.example_features import example_parser, numbers_of, require_values, stratum_of
+from slimline.core.examples.tfrecord import compressed_records, read_records
+from slimline.core.sampling.rank import (
     ALGORITHM,
     SampledRecord,
     SamplingConfig,
@@ -29,8 +30,7 @@ from slimline.core.sampling import (
     select,
     too_many_strata,
 )
-from slimline.core.sketch import BottomK, Extremes, RankedRecord, Sketch, Valued, merge_sketches, sketch
-from slimline.core.tfrecord import compressed_records, read_records
+from slimline.core.sampling.sketch import BottomK, Extremes, RankedRecord, Sketch, Valued, merge_sketches, sketch
 from slimline.errors import ExamplesError
 
 MANIFEST_VERSION = 2

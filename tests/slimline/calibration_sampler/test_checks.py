@@ -5,9 +5,9 @@ import pytest
 
 from slimline import SamplingConfig, names
 from slimline.calibration_sampler.checks import Description, Problem, check_sample, describe_sample, raise_errors
-from slimline.core.calibration import FeatureStatistics, describe_features
-from slimline.core.sampling import Strata
-from slimline.core.stability import Stability
+from slimline.core.quantization.stability import Stability
+from slimline.core.sampling.rank import Strata
+from slimline.core.sampling.statistics import FeatureStatistics, describe_features
 from slimline.errors import ExamplesError
 from tests.conftest import write_records
 from tests.records import tf_example

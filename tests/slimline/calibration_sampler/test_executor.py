@@ -9,11 +9,12 @@ import pytest
 import tf_keras
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 
-from slimline import CalibrationDataset, ExamplesConfig, SamplingConfig, names, progress
+from slimline import CalibrationDataset, ExamplesConfig, SamplingConfig, names
 from slimline.calibration_sampler.executor import CalibrationSamplerExecutor
-from slimline.core.sampling import bottom_k, record_digest
-from slimline.core.tfrecord import read_records
+from slimline.core.examples.tfrecord import read_records
+from slimline.core.sampling.rank import bottom_k, record_digest
 from slimline.errors import ConfigError, ExamplesError
+from slimline.shells import progress
 from slimline.transforms import sampling
 from tests.artifacts import examples_artifact, model_artifact, output, schema_artifact
 from tests.conftest import example, write_records

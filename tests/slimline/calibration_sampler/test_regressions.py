@@ -10,9 +10,9 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 
 from slimline import CalibrationDataset, ExamplesConfig, SamplingConfig, names
 from slimline.calibration_sampler.executor import CalibrationSamplerExecutor
-from slimline.core.calibration import constant, describe_features
-from slimline.core.sampling import rank
-from slimline.core.stability import Stability
+from slimline.core.quantization.stability import Stability
+from slimline.core.sampling.rank import rank
+from slimline.core.sampling.statistics import constant, describe_features
 from slimline.errors import ConfigError, ExamplesError
 from slimline.transforms.runner import pinned_arguments
 from slimline.transforms.sampling import MergeParts, sample_file, source_files, write_sample

@@ -7,8 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from slimline.cli.app import app
-from slimline.core.model_io import save_keras_model, write_tflite
-from slimline.core.quantization import QuantizationConfig, quantize
+from slimline.core.models.saving import save_keras_model, write_tflite
+from slimline.core.quantization.conversion import QuantizationConfig, quantize
 from tests.conftest import example, write_records
 
 

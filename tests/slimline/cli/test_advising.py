@@ -23,7 +23,7 @@ def test_labelled_data_and_a_wish_for_accuracy_lead_to_training(call):
 
 
 def test_the_lines_are_a_configuration_that_exists(call):
-    from slimline.core.quantization_config import QuantizationConfig
+    from slimline.core.quantization.configuration import QuantizationConfig
 
     for target in ("cpu", "gpu", "edgetpu", "hexagon", "micro"):
         for data in ("unlabelled", "labelled"):

@@ -7,7 +7,7 @@ from rich.console import Console
 from slimline.cli import quantizing
 from slimline.cli.exit_codes import BAD_INPUT, NOT_GOOD_ENOUGH, OK
 from slimline.cli.quantizing import Task, print_report, quantize_path
-from slimline.core.runtime import TFLiteModel
+from slimline.core.tflite.runtime import TFLiteModel
 from slimline.errors import ConfigError, ExamplesError, ModelError
 from tests.slimline.cli.test_app import slimline
 
@@ -148,7 +148,7 @@ def test_what_does_not_fit_is_refused_and_nothing_is_written(
 
 
 def test_nothing_half_written_is_left_when_writing_fails(model_folder, tmp_path, monkeypatch):
-    from slimline.core.packaging import Package
+    from slimline.core.quantization.packaging import Package
 
     def write(self, folder):
         (folder / "half").touch()

@@ -7,8 +7,8 @@ from tfx.types import standard_artifacts
 from slimline import ClusteringConfig, ExamplesConfig, PruningConfig, names
 from slimline.clusterer.executor import ClustererExecutor
 from slimline.core.digest import file_digest, model_digest
-from slimline.core.intake import load_keras_model
-from slimline.core.weights import count_kernels
+from slimline.core.models.loading import load_keras_model
+from slimline.core.models.weights import count_kernels
 from slimline.errors import ModelError
 from slimline.pruner.executor import PrunerExecutor
 from tests import zoo

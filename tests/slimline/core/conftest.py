@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tf_keras
 
-from slimline.core.quantization import CALIBRATED_SCHEMES, SCHEMES, QuantizationConfig, quantize
+from slimline.core.quantization.conversion import CALIBRATED_SCHEMES, SCHEMES, QuantizationConfig, quantize
 from tests.handmade import wide_model
 
 

@@ -7,7 +7,17 @@ import pytest
 import tf_keras
 
 
-@pytest.mark.parametrize("module", ["pruning", "clustering", "qat", "quantization", "inspection", "sampling"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "optimization.pruning",
+        "optimization.clustering",
+        "optimization.qat",
+        "quantization.conversion",
+        "inspection",
+        "sampling.rank",
+    ],
+)
 def test_examples_give_what_they_say(module):
     # They name layers as Keras does in a fresh process.
     tf_keras.backend.clear_session()

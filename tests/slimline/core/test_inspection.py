@@ -6,8 +6,8 @@ import pytest
 import tf_keras
 
 from slimline.core.inspection import PTQ, inspect_model
-from slimline.core.intake import load_model
-from slimline.core.stages import Technique
+from slimline.core.models.loading import load_model
+from slimline.core.optimization.techniques import Technique
 from tests import zoo
 
 L = tf_keras.layers

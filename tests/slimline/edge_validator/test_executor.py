@@ -12,10 +12,10 @@ from tfx.types import standard_artifacts
 from tfx.utils import proto_utils
 
 from slimline import EdgeEvaluation, ExamplesConfig, GateConfig, QuantizationConfig, Threshold, names
-from slimline.core import evaluation as evaluation_module
 from slimline.core.digest import model_digest
-from slimline.core.model_io import write_tflite
-from slimline.core.quantization import quantize
+from slimline.core.evaluation import conclusion as evaluation_module
+from slimline.core.models.saving import write_tflite
+from slimline.core.quantization.conversion import quantize
 from slimline.edge_validator import executor
 from slimline.edge_validator.executor import EdgeValidatorExecutor
 from slimline.errors import ExamplesError, ModelError

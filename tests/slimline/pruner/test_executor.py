@@ -3,8 +3,8 @@ from tfx.types import standard_artifacts
 
 from slimline import ExamplesConfig, PruningConfig, names
 from slimline.core.digest import file_digest, model_digest
-from slimline.core.intake import load_keras_model
-from slimline.core.weights import count_kernels, sparsity
+from slimline.core.models.loading import load_keras_model
+from slimline.core.models.weights import count_kernels, sparsity
 from slimline.errors import ExamplesError, ModelError
 from slimline.pruner.executor import PrunerExecutor
 from tests import zoo

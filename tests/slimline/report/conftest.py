@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from slimline.core.evaluation import conclude
-from slimline.core.evaluator import Candidate, Evaluator
-from slimline.core.examples import ExamplesConfig
-from slimline.core.gates import GateConfig
-from slimline.core.quantization import QuantizationConfig, quantize
+from slimline.core.evaluation.conclusion import conclude
+from slimline.core.evaluation.evaluator import Candidate, Evaluator
+from slimline.core.evaluation.gates import GateConfig
+from slimline.core.examples.batches import ExamplesConfig
+from slimline.core.quantization.conversion import QuantizationConfig, quantize
 from slimline.errors import ModelError
 
 

@@ -5,10 +5,10 @@ import apache_beam as beam
 import pytest
 
 from slimline import ExamplesConfig, GateConfig, Threshold
-from slimline.core.model_io import save_keras_model, write_tflite
-from slimline.core.quantization import QuantizationConfig, quantize
-from slimline.core.slices import SliceBy
-from slimline.core.tallies import Tallies
+from slimline.core.evaluation.accumulators import Tallies
+from slimline.core.evaluation.slices import SliceBy
+from slimline.core.models.saving import save_keras_model, write_tflite
+from slimline.core.quantization.conversion import QuantizationConfig, quantize
 from slimline.errors import ModelError
 from slimline.transforms import evaluation as evaluations
 from slimline.transforms.evaluation import (

@@ -5,8 +5,8 @@ import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
 from slimline import names
-from slimline.core.sampling import SamplingConfig, bottom_k, rank
-from slimline.core.sketch import Sketch
+from slimline.core.sampling.rank import SamplingConfig, bottom_k, rank
+from slimline.core.sampling.sketch import Sketch
 from slimline.errors import ExamplesError
 from slimline.transforms.overlap import FindSampled, find_in_file, union, write_found
 from slimline.transforms.sampling import Part, write_sample

@@ -8,7 +8,7 @@ import pytest
 from dask import distributed
 
 from slimline import names
-from slimline.core.sampling import SamplingConfig, Strata
+from slimline.core.sampling.rank import SamplingConfig, Strata
 from slimline.transforms.overlap import FindSampled, write_found
 from slimline.transforms.runner import pinned_arguments
 from slimline.transforms.sampling import SampleFiles, source_files, write_sample

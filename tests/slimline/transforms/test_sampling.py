@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slimline import names
-from slimline.core.sampling import ALGORITHM, SamplingConfig, Strata, bottom_k, rank, record_digest
-from slimline.core.sketch import Sketch
+from slimline.core.sampling.rank import ALGORITHM, SamplingConfig, Strata, bottom_k, rank, record_digest
+from slimline.core.sampling.sketch import Sketch
 from slimline.errors import ExamplesError
 from slimline.transforms.sampling import (
     FileSummary,

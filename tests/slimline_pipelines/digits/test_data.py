@@ -2,7 +2,7 @@ import numpy as np
 import tensorflow as tf
 
 from slimline.core.digest import folder_digest
-from slimline.core.tfrecord import read_records
+from slimline.core.examples.tfrecord import read_records
 from slimline_pipelines.digits.data import write_examples
 
 

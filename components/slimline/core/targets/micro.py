@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from slimline.core.isolation import IsolatedError, run_isolated
-from slimline.core.runtime import TFLiteModel, to_stored
 from slimline.core.targets.graph import Node, read_nodes
 from slimline.core.targets.report import Placement, TargetReport, accelerated_share, summarize
+from slimline.core.tflite.runtime import TFLiteModel, to_stored
 from slimline.errors import ConfigError, ModelError
 
 _TIME_LIMIT_S = 120

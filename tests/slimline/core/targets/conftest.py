@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tf_keras
 
-from slimline.core.quantization import QuantizationConfig, quantize
+from slimline.core.quantization.conversion import QuantizationConfig, quantize
 
 LAYERS = tf_keras.layers
 

@@ -6,8 +6,8 @@ import tensorflow as tf
 import tf_keras
 
 from slimline.core.isolation import IsolatedError
-from slimline.core.runtime import TFLiteModel
 from slimline.core.targets import judge_target, micro
+from slimline.core.tflite.runtime import TFLiteModel
 from slimline.errors import ConfigError, ModelError
 from tests.slimline.core.targets.conftest import convert, small_model
 

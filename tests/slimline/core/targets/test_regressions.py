@@ -7,10 +7,10 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from slimline.core.device import read_measurement
-from slimline.core.metrics import find_metric
-from slimline.core.tallies import Tallies
+from slimline.core.evaluation.accumulators import Tallies
+from slimline.core.evaluation.metrics import find_metric
 from slimline.core.targets import edgetpu, gpu
+from slimline.core.targets.device import read_measurement
 from slimline.core.targets.graph import read_nodes
 from slimline.errors import ConfigError
 from slimline.report.figures import draw_slices

@@ -1,5 +1,0 @@
-"""The programs that quantize, behind one interface: `open_conversion` picks the one that a configuration names."""
-
-from slimline.core.backends.base import Conversion, Representative, Source, open_conversion
-
-__all__ = ["Conversion", "Representative", "Source", "open_conversion"]

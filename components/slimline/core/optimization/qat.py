@@ -1,0 +1,218 @@
+"""Quantization-aware training: the model learns with the rounding errors that its int8 file will have.
+
+The method is that of Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
+Inference" (2018), done by TFMOT; so are its variants that keep zeros (PQAT), clusters (CQAT) or both (PCQAT).
+"""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Any, Literal
+
+import tensorflow as tf
+import tensorflow_model_optimization as tfmot
+import tf_keras
+from tensorflow_model_optimization.python.core.quantization.keras.collab_opts.cluster_preserve.cluster_preserve_quantize_registry import (  # noqa: E501
+    Default8bitClusterPreserveQuantizeRegistry,
+)
+from tensorflow_model_optimization.python.core.quantization.keras.collab_opts.prune_preserve.prune_preserve_quantize_registry import (  # noqa: E501
+    Default8bitPrunePreserveQuantizeRegistry,
+)
+from tensorflow_model_optimization.python.core.quantization.keras.default_8bit.default_8bit_quantize_registry import (
+    Default8BitQuantizeRegistry,
+)
+from tensorflow_model_optimization.python.core.quantization.keras.default_8bit.default_8bit_quantize_scheme import (
+    Default8BitQuantizeScheme,
+)
+
+from slimline.core.models.weights import count_layer
+from slimline.core.optimization.preflight import Plan, plan
+from slimline.core.optimization.techniques import Technique
+from slimline.core.optimization.tfmot_support import activation_obstacle
+from slimline.core.optimization.training import FineTuningConfig, Watch, fine_tune, num_steps
+from slimline.core.optimization.weight_history import Collaboration, collaboration_of, freeze_gains
+from slimline.errors import ConfigError, near_miss
+
+# Kernels of these layers are what TFMOT's collaborative schemes keep; it makes a Conv2D of a separable layer.
+_L = tf_keras.layers
+_COLLABORATIVE = (_L.Conv2D, _L.Dense, _L.SeparableConv1D, _L.SeparableConv2D)
+
+
+class QatConfig(FineTuningConfig):
+    """How to train a model to be quantized.
+
+    Attributes:
+      collaboration: What the training keeps of earlier stages: `plain` nothing, `pqat` zeros, `cqat` clusters, `pcqat`
+        both. `auto` decides kernel by kernel, from the weights; a name forces it for all.
+      skip_layers: Patterns for names of layers that stay as they are, with `*` and `?` as in file names.
+    """
+
+    collaboration: Collaboration | Literal["auto"] = "auto"
+    skip_layers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class QatModel:
+    """A model with TFMOT's fake quantization in it, to be converted to int8.
+
+    Attributes:
+      model: Takes and gives the same as the original, in the same order; layer and output names differ.
+      input_names: Of the original.
+      output_names: Of the original.
+      collaborations: What was kept of which kernel, by layer name.
+      left: Why some layers stay in float until calibration, by layer name.
+    """
+
+    model: tf_keras.Model
+    input_names: tuple[str, ...]
+    output_names: tuple[str, ...]
+    collaborations: Mapping[str, Collaboration]
+    left: Mapping[str, str]
+
+
+def train_quantization_aware(
+    model: tf_keras.Model,
+    dataset: tf.data.Dataset,
+    num_examples: int,
+    config: QatConfig,
+    *,
+    watch: Watch | None = None,
+) -> QatModel:
+    """Trains a copy of a model with the rounding errors of int8.
+
+    Layers that TFMOT can't train so stay as they are; the result says which and why.
+
+    Args:
+      model: Functional or Sequential, trained, perhaps pruned or clustered; it is not changed.
+      dataset: Batches of (inputs, label), `config.batch_size` each.
+      num_examples: Examples in one pass of `dataset`.
+      config: What to keep, and fine-tuning.
+      watch: Where to tell of the progress.
+
+    Raises:
+      ModelError: Something stands in the way of training this model (all of it is named), or training failed.
+      ConfigError: A pattern matches no layer, or a batch is larger than the data.
+
+    Example:
+      >>> import tf_keras, tensorflow as tf
+      >>> model = tf_keras.Sequential([tf_keras.layers.Dense(8, input_shape=(4,)), tf_keras.layers.Dense(1)])
+      >>> model.compile("adam", "mse")
+      >>> data = tf.data.Dataset.from_tensor_slices((tf.random.normal((64, 4)), tf.zeros((64, 1)))).batch(32)
+      >>> trained = train_quantization_aware(model, data, 64, QatConfig(epochs=1))
+      >>> sorted(trained.collaborations.values())
+      ['plain', 'plain']
+    """
+    num_steps(num_examples, config)
+    tf_keras.utils.set_random_seed(config.seed)
+    planned = _without_skipped(plan(model, Technique.QAT), config)
+    covered = [planned.model.get_layer(name) for name in planned.covered]
+    collaborations = {
+        layer.name.removeprefix(planned.prefix): _collaboration(layer, config)
+        for layer in covered
+        if type(layer) in _COLLABORATIVE
+    }
+
+    def annotate(layer: tf_keras.layers.Layer) -> tf_keras.layers.Layer:
+        if layer.name not in planned.covered:
+            return layer
+        return tfmot.quantization.keras.quantize_annotate_layer(layer)
+
+    # What is trained as it is would lose what an earlier stage made of it.
+    freeze_gains(layer for layer in planned.model.layers if layer.name not in planned.covered)
+    annotated = tf_keras.models.clone_model(planned.model, clone_function=annotate)
+    with tfmot.quantization.keras.quantize_scope():
+        aware = tfmot.quantization.keras.quantize_apply(annotated, scheme=_PreservingScheme(config))
+    with _expected_missing_gradients():
+        fine_tune(aware, model, dataset, config, watch=watch)
+    return QatModel(aware, tuple(model.input_names), tuple(model.output_names), collaborations, planned.left)
+
+
+def _without_skipped(planned: Plan, config: QatConfig) -> Plan:
+    """Takes the layers that the configuration skips out of a plan."""
+    own_names = {name.removeprefix(planned.prefix): name for name in planned.covered}
+    for pattern in config.skip_layers:
+        if not any(fnmatchcase(name, pattern) for name in own_names):
+            raise ConfigError(
+                f"skip_layers with {pattern!r}, which matches no layer",
+                f"a pattern for one of {', '.join(own_names)}",
+                f"correct or remove it.{near_miss(pattern, own_names)}",
+            )
+    skipped = [name for name in own_names if any(fnmatchcase(name, pattern) for pattern in config.skip_layers)]
+    covered = [name for own_name, name in own_names.items() if own_name not in skipped]
+    # A normalization is folded into the layer before it.
+    unfolded = [name for name in covered if _is_alone(planned.model.get_layer(name), covered)]
+    left = {
+        **planned.left,
+        **dict.fromkeys(skipped, "skip_layers names it"),
+        **{name.removeprefix(planned.prefix): "the layer that it follows stays in float" for name in unfolded},
+    }
+    return replace(planned, covered=tuple(name for name in covered if name not in unfolded), left=left)
+
+
+def _is_alone(layer: tf_keras.layers.Layer, covered: Sequence[str]) -> bool:
+    if not isinstance(layer, tf_keras.layers.BatchNormalization):
+        return False
+    return layer._inbound_nodes[0].inbound_layers.name not in covered
+
+
+def _collaboration(layer: tf_keras.layers.Layer, config: QatConfig) -> Collaboration:
+    """Decides what the training of a layer keeps; kernels that TFMOT keeps nothing of are trained plainly."""
+    if type(layer) not in _COLLABORATIVE:
+        return "plain"
+    if config.collaboration != "auto":
+        return config.collaboration
+    # A separable layer has two kernels, of which TFMOT keeps the pointwise one.
+    return collaboration_of(count_layer(layer)[-1])
+
+
+class _PreservingScheme(Default8BitQuantizeScheme):
+    """TFMOT's 8-bit scheme, with the collaborative variant that suits each layer."""
+
+    def __init__(self, config: QatConfig) -> None:
+        super().__init__()
+        self._config = config
+
+    def get_quantize_registry(self) -> "_PreservingRegistry":
+        return _PreservingRegistry(self._config)
+
+
+class _PreservingRegistry(Default8BitQuantizeRegistry):
+    """Chooses among TFMOT's registries layer by layer.
+
+    Each layer gets a registry of its own: TFMOT's has one quantizer for all layers, and the first kernel without a zero
+    switches the keeping of zeros off for all that follow.
+    """
+
+    def __init__(self, config: QatConfig) -> None:
+        super().__init__()
+        self._config = config
+
+    def supports(self, layer: tf_keras.layers.Layer) -> bool:
+        # TFMOT asks this of layers that are left, to quantize their outputs, and breaks off at an unknown activation.
+        return super().supports(layer) and activation_obstacle(layer) is None
+
+    def get_quantize_config(self, layer: tf_keras.layers.Layer) -> Any:
+        kind = _collaboration(layer, self._config)
+        if kind == "pqat":
+            return Default8bitPrunePreserveQuantizeRegistry().get_quantize_config(layer)
+        if kind in ("cqat", "pcqat"):
+            registry = Default8bitClusterPreserveQuantizeRegistry(preserve_sparsity=kind == "pcqat")
+            return registry.get_quantize_config(layer)
+        return super().get_quantize_config(layer)
+
+
+@contextmanager
+def _expected_missing_gradients() -> Iterator[None]:
+    """Silences a warning that is no fault here: clustered kernels are computed from centroids, which have gradients."""
+
+    def is_unexpected(record: logging.LogRecord) -> bool:
+        return "Gradients do not exist for variables" not in record.getMessage()
+
+    logger = tf.get_logger()
+    logger.addFilter(is_unexpected)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_unexpected)

@@ -1,0 +1,4 @@
+"""The `.tflite` file: read as bytes, run by LiteRT, compared with another, described for the app, and stamped.
+
+In: the content of a file. Out: operations and weights, outputs and latencies, differences, `io_spec.json`'s content.
+"""
