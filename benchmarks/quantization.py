@@ -19,7 +19,7 @@ from benchmarks.collaborative import build_residual
 from benchmarks.data import Task, digits, train_float
 from slimline.core.quantization.configuration import QuantizationConfig
 from slimline.core.quantization.conversion import quantize
-from slimline.core.quantization.packaging import Inputs, package
+from slimline.core.quantization.packaging import InputOrigins, package
 from slimline.core.quantization.production import Product, produce
 from slimline.core.quantization.selective import SelectiveConfig
 from slimline.core.tflite.provenance import describe_origin
@@ -52,7 +52,7 @@ def with_checks(model: tf_keras.Model, task: Task, content: bytes, float_content
     )
     representative = task.representative(_NUM_RECORDS)
     product = Product(content, float_content)
-    return package(model, _INT8, product, representative, inputs=Inputs({}, ""), origin=origin).content
+    return package(model, _INT8, product, representative, inputs=InputOrigins({}, ""), origin=origin).content
 
 
 def build_separable() -> tf_keras.Model:

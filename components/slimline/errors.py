@@ -48,6 +48,6 @@ class LineageError(SlimlineError):
 
 
 def near_miss(word: str, known: Iterable[str]) -> str:
-    """Returns ` Did you mean 'x'?` for the known word most like `word`, or nothing when none is alike."""
+    """Returns ` Did you mean 'x'?` for the known word most like `word`, or an empty string when none is alike."""
     close = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)
     return f" Did you mean {close[0]!r}?" if close else ""

@@ -12,7 +12,7 @@ class Reference:
 
     Attributes:
       create: From the root folder to the TFX pipeline.
-      prepare: From the root folder to nothing: writes the data that ships with the pipeline, before it runs.
+      prepare: Takes the root folder and returns None: writes the data that ships with the pipeline, before it runs.
     """
 
     create: str

@@ -9,12 +9,13 @@ import tf_keras
 from tfx.types import standard_artifacts
 
 from docs.make_models_table import TABLE, make_table
-from slimline import ClusteringConfig, PruningConfig, QatConfig, QuantizationConfig, names
+from slimline import ClusteringConfig, PruningConfig, QatConfig, QuantizationConfig
 from slimline.clusterer.executor import ClustererExecutor
 from slimline.core.models.loading import load_keras_model
 from slimline.core.models.saving import read_tflite
 from slimline.core.tflite.runtime import TFLiteModel
 from slimline.errors import ModelError
+from slimline.names import metadata_keys
 from slimline.pruner.executor import PrunerExecutor
 from slimline.quantizer.executor import QuantizerExecutor
 from tests import zoo
@@ -60,7 +61,7 @@ def test_a_model_is_pruned_clustered_and_trained_to_be_quantized(name, tmp_path)
     clustered = run(ClustererExecutor, "clustered_model", {**inputs, "model": [pruned]}, tmp_path, clustering, data)
     quantized = run(QuantizerExecutor, "quantized_model", {**inputs, "model": [clustered]}, tmp_path, QAT, data)
     for stage in (clustered, quantized):
-        assert not stage.get_string_custom_property(names.LOST_GAINS)
+        assert not stage.get_string_custom_property(metadata_keys.LOST_GAINS)
     outputs = invoke(tmp_path / "quantized_model", specimen)
     assert set(outputs) == set(load_keras_model(tmp_path / "model").output_names)
     assert all(np.isfinite(values).all() for values in outputs.values())
@@ -71,7 +72,7 @@ def test_the_same_model_of_keras_3_is_pruned_and_quantized(name, tmp_path):
     specimen = zoo.PORTABLE[name](keras)
     inputs, data = specimen_artifacts(specimen, tmp_path), specimen_data(specimen)
     pruned = run(PrunerExecutor, "pruned_model", inputs, tmp_path, PRUNING, data)
-    assert float(pruned.get_string_custom_property(names.SPARSITY)) > 0.3
+    assert float(pruned.get_string_custom_property(metadata_keys.SPARSITY)) > 0.3
     half = QuantizationConfig(scheme="float16")
     written = output(standard_artifacts.Model, tmp_path / "quantized_model")
     outputs = {"quantized_model": [written], "model_run": []}

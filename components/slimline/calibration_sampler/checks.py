@@ -8,7 +8,6 @@ from typing import Any
 
 from tfx.dsl.io import fileio
 
-from slimline import names
 from slimline.core.examples.batches import ExamplesConfig, representative_inputs
 from slimline.core.examples.example_features import example_parser, stratum_of, values_of
 from slimline.core.examples.features import load_schema
@@ -26,6 +25,7 @@ from slimline.core.sampling.statistics import (
     non_finite,
 )
 from slimline.errors import ExamplesError
+from slimline.names import file_names
 from slimline.shells import shell
 
 _TIME_LIMIT_S = 600
@@ -54,7 +54,7 @@ class Description:
       features: Statistics of each feature.
       inputs: Statistics of each input of the model; empty without a model.
       strata: Number of sampled records of each stratum; empty without strata.
-      stability: Of the ranges of the model's outputs; nothing without a model.
+      stability: Of the ranges of the model's outputs; None without a model.
     """
 
     records_digest: str
@@ -80,7 +80,7 @@ def describe_sample(input_dict: shell.ArtifactsByKey, data: str, folder: str, co
     Raises:
       ExamplesError: The records do not fit the model.
     """
-    path = f"{folder}/{names.CALIBRATION_RECORDS_FILE}"
+    path = f"{folder}/{file_names.CALIBRATION_RECORDS}"
     with fileio.open(path, "rb") as stream:
         digest = "sha256:" + hashlib.sha256(stream.read()).hexdigest()
     records = list(read_all((path,)))

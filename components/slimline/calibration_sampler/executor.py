@@ -8,10 +8,10 @@ import apache_beam as beam
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
-from slimline import names
 from slimline.calibration_sampler.checks import check_sample, describe_sample, raise_errors
 from slimline.core.sampling.rank import SamplingConfig
 from slimline.errors import ExamplesError, near_miss
+from slimline.names import file_names, metadata_keys
 from slimline.shells import progress, shell
 from slimline.shells.beam_execution import PinnedBeamExecutor, scratch_folder
 from slimline.transforms.overlap import FindSampled, write_found
@@ -45,8 +45,8 @@ class CalibrationSamplerExecutor(PinnedBeamExecutor):
             for problem in problems:
                 progress.tell(shell.node_id(self), f"warning: {problem.text}")
             complete = {**manifest, **description.to_dict(), "warnings": [problem.text for problem in problems]}
-            _write_json(f"{folder}/{names.CALIBRATION_MANIFEST_FILE}", complete)
-            for name in (names.CALIBRATION_RECORDS_FILE, names.CALIBRATION_MANIFEST_FILE):
+            _write_json(f"{folder}/{file_names.CALIBRATION_MANIFEST}", complete)
+            for name in (file_names.CALIBRATION_RECORDS, file_names.CALIBRATION_MANIFEST):
                 fileio.rename(f"{folder}/{name}", f"{output.uri.rstrip('/')}/{name}")
         shell.record(output, _properties(complete, config))
 
@@ -60,7 +60,7 @@ class CalibrationSamplerExecutor(PinnedBeamExecutor):
                     | "Sample" >> SampleFiles(config, margin)
                     | "Write" >> beam.Map(write_sample, folder, config)
                 )
-            manifest = _read_json(f"{folder}/{names.CALIBRATION_MANIFEST_FILE}")
+            manifest = _read_json(f"{folder}/{file_names.CALIBRATION_MANIFEST}")
             if manifest["errors"]:
                 raise ExamplesError(*manifest["errors"][0])
             if manifest["is_exact"]:
@@ -76,7 +76,7 @@ class CalibrationSamplerExecutor(PinnedBeamExecutor):
             _ = (
                 pipeline
                 | "Files" >> beam.Create(files)
-                | "Find" >> FindSampled(f"{folder}/{names.CALIBRATION_MANIFEST_FILE}")
+                | "Find" >> FindSampled(f"{folder}/{file_names.CALIBRATION_MANIFEST}")
                 | "Write" >> beam.Map(write_found, f"{folder}/{_FOUND_FILE}")
             )
         found = _read_json(f"{folder}/{_FOUND_FILE}")
@@ -102,13 +102,13 @@ def _evaluation_files(examples: Any, config: SamplingConfig) -> tuple[str, ...]:
 
 def _properties(manifest: dict[str, Any], config: SamplingConfig) -> dict[str, Any]:
     return {
-        names.NUM_RECORDS: manifest["num_records"],
-        names.NUM_SCANNED: manifest["num_scanned"],
-        names.NUM_DISTINCT: manifest["num_distinct_estimate"],
-        names.SEED: config.seed,
-        names.SOURCE_DIGEST: manifest["source_digest"],
-        names.CONTENT_DIGEST: manifest["records_digest"],
-        names.WARNINGS: "; ".join(manifest["warnings"]),
+        metadata_keys.NUM_RECORDS: manifest["num_records"],
+        metadata_keys.NUM_SCANNED: manifest["num_scanned"],
+        metadata_keys.NUM_DISTINCT: manifest["num_distinct_estimate"],
+        metadata_keys.SEED: config.seed,
+        metadata_keys.SOURCE_DIGEST: manifest["source_digest"],
+        metadata_keys.CONTENT_DIGEST: manifest["records_digest"],
+        metadata_keys.WARNINGS: "; ".join(manifest["warnings"]),
     }
 
 

@@ -9,10 +9,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from slimline import names
 from slimline.cli.examples import read_schema, record_files, require_new_folder
 from slimline.cli.native_messages import without_native_messages
 from slimline.errors import ConfigError, ModelError
+from slimline.names import file_names
 
 if TYPE_CHECKING:
     from slimline.core.models.loading import TrainedModel
@@ -86,7 +86,7 @@ def quantize_path(task: Task) -> dict[str, Any]:
         packed = _make(task, files)
         with staged_folder(task.output) as folder:
             packed.write(folder)
-    return {"path": str(task.output / names.SERVING_FOLDER / names.TFLITE_FILE), **packed.report}
+    return {"path": str(task.output / file_names.SERVING_FOLDER / file_names.TFLITE), **packed.report}
 
 
 def _make(task: Task, files: tuple[str, ...]) -> "Package":
@@ -94,12 +94,12 @@ def _make(task: Task, files: tuple[str, ...]) -> "Package":
     from slimline.core.examples.batches import ExamplesConfig
     from slimline.core.examples.records import files_digest
     from slimline.core.models.loading import load_model
-    from slimline.core.quantization.configuration import QuantizationConfig, decide
-    from slimline.core.quantization.packaging import describe_inputs, package
+    from slimline.core.quantization.configuration import QuantizationConfig, resolve_scheme
+    from slimline.core.quantization.packaging import find_input_origins, package
     from slimline.core.quantization.production import produce
     from slimline.core.tflite.provenance import describe_origin
 
-    config, advice = decide(QuantizationConfig(**task.options), has_calibration=bool(files), has_examples=False)
+    config, advice = resolve_scheme(QuantizationConfig(**task.options), has_calibration=bool(files), has_examples=False)
     model = load_model(task.model, config.custom_objects)
     # No label is read: a model without one is said to have its input for it.
     label: dict[str, Any] = {"label_key": task.label_key} if task.label_key else {"label_is_input": True}
@@ -114,7 +114,7 @@ def _make(task: Task, files: tuple[str, ...]) -> "Package":
         training_digest=None,
     )
     product = produce(model, config, representative)
-    inputs = describe_inputs(model, schema, data)
+    inputs = find_input_origins(model, schema, data)
     return package(model, config, product, representative, inputs=inputs, origin=origin, advice=advice)
 
 

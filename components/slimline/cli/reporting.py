@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from slimline import names
 from slimline.errors import LineageError
+from slimline.names import file_names, schema_versions
 
 
 def find_evaluation(path: Path) -> Path:
@@ -19,13 +19,13 @@ def find_evaluation(path: Path) -> Path:
     """
     if path.is_file():
         return path
-    own = path / names.EVALUATION_FILE
+    own = path / file_names.EVALUATION
     if own.is_file():
         return own
-    found = sorted(path.rglob(names.EVALUATION_FILE), key=lambda file: file.stat().st_mtime)
+    found = sorted(path.rglob(file_names.EVALUATION), key=lambda file: file.stat().st_mtime)
     if not found:
         raise LineageError(
-            f"no {names.EVALUATION_FILE} at or below {path}",
+            f"no {file_names.EVALUATION} at or below {path}",
             "an evaluation, its folder, or the root of a run with an EdgeValidator",
             "check the path",
         )
@@ -46,7 +46,7 @@ def write_report(path: Path, output: Path | None) -> Path:
 
     source = find_evaluation(path)
     evaluation = _read(source)
-    target = output or source.with_name(names.EVALUATION_PAGE_FILE)
+    target = output or source.with_name(file_names.EVALUATION_PAGE)
     if not target.parent.is_dir():
         raise LineageError(f"--output {target}, whose folder is not there", "a folder to write to", "make it first")
     write_page(evaluation, target)
@@ -58,9 +58,9 @@ def _read(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text())
         version = content["schema_version"]
     except (ValueError, KeyError, TypeError) as error:
-        raise LineageError(f"{path} is no evaluation: {error!r}", names.EVALUATION_FILE, "give another") from None
-    if version != names.EVALUATION_VERSION:
+        raise LineageError(f"{path} is no evaluation: {error!r}", file_names.EVALUATION, "give another") from None
+    if version != schema_versions.EVALUATION:
         raise LineageError(
-            f"{path} of version {version}", f"version {names.EVALUATION_VERSION}", "validate again with this Slimline"
+            f"{path} of version {version}", f"version {schema_versions.EVALUATION}", "validate again with this Slimline"
         )
     return dict(content)

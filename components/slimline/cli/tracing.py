@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.tree import Tree
 
-from slimline import names
 from slimline.lineage.find import digest_of, find_by_content
 from slimline.lineage.graph import ArtifactNode, Lineage, consumers, trace
 from slimline.lineage.store import find_store_file, open_store, sqlite_config
+from slimline.names import metadata_keys
 
 # TFX's own bookkeeping, which says nothing of where a model came from.
 _HIDDEN_PROPERTIES = {"tfx_version", "is_external", "name", "producer_component", "pipeline_name", "state"}
@@ -30,11 +30,11 @@ def trace_file(path: Path, metadata: Path | None, *, as_json: bool) -> None:
     artifact = found[-1]
     lineage = trace(store, artifact.id)
     pushes = [
-        properties[names.PUSHED_DESTINATION]
+        properties[metadata_keys.PUSHED_DESTINATION]
         for execution in consumers(store, artifact.id)
         for ids in execution.outputs.values()
         for properties in (dict(node.properties) for node in _nodes(store, ids))
-        if names.PUSHED_DESTINATION in properties
+        if metadata_keys.PUSHED_DESTINATION in properties
     ]
     if as_json:
         print(
@@ -71,11 +71,11 @@ def _to_json(lineage: Lineage) -> dict[str, Any]:
 def _blessings(lineage: Lineage, digest: str) -> list[str]:
     """Says which blessings in the lineage are about exactly this content."""
     return [
-        f"blessed by ModelBlessing {node.id} as {node.properties.get(names.CHOSEN)}"
+        f"blessed by ModelBlessing {node.id} as {node.properties.get(metadata_keys.CHOSEN)}"
         for node in lineage.artifacts.values()
         if node.type == "ModelBlessing"
-        and node.properties.get(names.BLESSED) == 1
-        and node.properties.get(names.CONTENT_DIGEST) == digest
+        and node.properties.get(metadata_keys.BLESSED) == 1
+        and node.properties.get(metadata_keys.CONTENT_DIGEST) == digest
     ]
 
 
@@ -107,8 +107,8 @@ def _grow(branch: Tree, lineage: Lineage, artifact: ArtifactNode, shown: set[int
 
 
 def _same_content(one: ArtifactNode, other: ArtifactNode) -> bool:
-    digest = one.properties.get(names.CONTENT_DIGEST)
-    return digest is not None and digest == other.properties.get(names.CONTENT_DIGEST)
+    digest = one.properties.get(metadata_keys.CONTENT_DIGEST)
+    return digest is not None and digest == other.properties.get(metadata_keys.CONTENT_DIGEST)
 
 
 def _label_artifact(node: ArtifactNode, key: str, *, in_full: bool) -> str:

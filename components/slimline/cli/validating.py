@@ -8,10 +8,10 @@ from typing import Any
 
 from rich.console import Console
 
-from slimline import names
 from slimline.cli.examples import read_schema, record_files, require_new_folder
 from slimline.cli.native_messages import without_native_messages
 from slimline.errors import ConfigError, ModelError
+from slimline.names import file_names
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Task:
       label_key: Feature of the label; the input itself when left out.
       schema: The records' schema; taken from the first record when there is none.
       input_features: Features for inputs of another name.
-      output: Folder for `evaluation.json` and `evaluation.html`; nothing is written when left out.
+      output: Folder for `evaluation.json` and `evaluation.html`; None writes neither.
     """
 
     baseline: Path
@@ -154,7 +154,7 @@ def _candidate(path: Path, name: str) -> Any:
 def _scheme(path: Path) -> str:
     """Returns the scheme that the report beside a file names; empty when there is none."""
     folders = [path, *path.parents][:3]
-    reports = [folder / names.QUANTIZATION_REPORT_FILE for folder in folders if folder.is_dir()]
+    reports = [folder / file_names.QUANTIZATION_REPORT for folder in folders if folder.is_dir()]
     for report in reports:
         if report.is_file():
             return str(json.loads(report.read_text())["scheme"])
@@ -171,7 +171,7 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
 
 def _says_nothing(name: str) -> bool:
-    return all(part.isdigit() or part in (names.TFLITE_FILE, names.SERVING_FOLDER) for part in name.split("/"))
+    return all(part.isdigit() or part in (file_names.TFLITE, file_names.SERVING_FOLDER) for part in name.split("/"))
 
 
 def _write(evaluation: Mapping[str, Any], folder: Path) -> None:
@@ -179,5 +179,5 @@ def _write(evaluation: Mapping[str, Any], folder: Path) -> None:
     from slimline.report.page import write_page
 
     with staged_folder(folder) as staging:
-        (staging / names.EVALUATION_FILE).write_text(json.dumps(evaluation, indent=1, allow_nan=False) + "\n")
-        write_page(evaluation, staging / names.EVALUATION_PAGE_FILE)
+        (staging / file_names.EVALUATION).write_text(json.dumps(evaluation, indent=1, allow_nan=False) + "\n")
+        write_page(evaluation, staging / file_names.EVALUATION_PAGE)

@@ -11,7 +11,7 @@ from slimline.core.optimization.clustering import ClusteringConfig, cluster
 from slimline.core.optimization.techniques import OptimizedModel
 from slimline.core.optimization.training import Watch
 from slimline.shells import shell
-from slimline.shells.fine_tuning import run_stage
+from slimline.shells.fine_tuning import run_technique
 
 
 class ClustererExecutor(BaseExecutor):
@@ -29,4 +29,4 @@ class ClustererExecutor(BaseExecutor):
         ) -> OptimizedModel:
             return cluster(model, dataset, num_examples, config, watch=watch)
 
-        run_stage(self, input_dict, output_dict, "clustered_model", config, data, optimize)
+        run_technique(self, input_dict, output_dict, "clustered_model", config, data, optimize)

@@ -5,8 +5,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from slimline import names
 from slimline.errors import ModelError
+from slimline.names import file_names
 
 
 def file_digest(path: Path) -> str:
@@ -60,7 +60,7 @@ def model_digest(path: Path) -> str:
         raise FileNotFoundError(path)
     if path.is_file():
         return file_digest(path)
-    serving = path / names.SERVING_FOLDER
+    serving = path / file_names.SERVING_FOLDER
     folder = serving if serving.is_dir() else path
-    tflite = folder / names.TFLITE_FILE
+    tflite = folder / file_names.TFLITE
     return file_digest(tflite) if tflite.is_file() else folder_digest(folder)

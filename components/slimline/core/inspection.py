@@ -7,7 +7,7 @@ import tf_keras
 
 from slimline.core.models.loading import SavedModelGraph, TrainedModel
 from slimline.core.models.weights import optimized_kernels
-from slimline.core.optimization.preflight import decide, find_blockers, nothing_covered
+from slimline.core.optimization.preflight import choose_layers, find_blockers, nothing_covered
 from slimline.core.optimization.techniques import Technique
 from slimline.core.quantization.conversion import QuantizationConfig, quantize
 from slimline.errors import ModelError
@@ -91,7 +91,7 @@ def _inspect(model: TrainedModel, technique: Technique) -> Finding:
     blockers = find_blockers(model)
     if blockers or isinstance(model, SavedModelGraph):
         return Finding(str(technique), "refused", 0.0, (), blockers)
-    planned = decide(model, technique)
+    planned = choose_layers(model, technique)
     if not planned.covered:
         return Finding(str(technique), "refused", 0.0, (), (nothing_covered(planned, technique),))
     layers = {layer.name.removeprefix(planned.prefix): layer for layer in planned.model.layers}

@@ -9,7 +9,6 @@ import apache_beam as beam
 from tfx.dsl.io import fileio
 from tfx.types.artifact import Artifact
 
-from slimline import names
 from slimline.core.digest import model_digest
 from slimline.core.evaluation.accumulators import Tallies
 from slimline.core.evaluation.conclusion import Evaluation, conclude
@@ -18,6 +17,7 @@ from slimline.core.models.loading import load_model
 from slimline.core.sampling.rank import SamplingConfig
 from slimline.edge_validator.outputs import bless, refuse, write_evaluation
 from slimline.errors import ExamplesError
+from slimline.names import file_names, metadata_keys
 from slimline.shells import progress, shell
 from slimline.shells.beam_execution import PinnedBeamExecutor, scratch_folder
 from slimline.transforms.evaluation import (
@@ -53,7 +53,7 @@ class EdgeValidatorExecutor(PinnedBeamExecutor):
         job = EvaluationJob(
             baseline=baseline.uri,
             candidates=tuple(
-                (label, artifact.get_string_custom_property(names.SCHEME), artifact.uri)
+                (label, artifact.get_string_custom_property(metadata_keys.SCHEME), artifact.uri)
                 for label, artifact in artifacts.items()
             ),
             schema=shell.schema_file(shell.single(input_dict, "schema")),
@@ -120,7 +120,7 @@ class EdgeValidatorExecutor(PinnedBeamExecutor):
                 | "Sample" >> SampleFiles(sampling, margin=float("inf"))
                 | "Write" >> beam.Map(write_sample, folder, sampling)
             )
-        manifest = f"{folder}/{names.CALIBRATION_MANIFEST_FILE}"
+        manifest = f"{folder}/{file_names.CALIBRATION_MANIFEST}"
         with self._make_beam_pipeline() as pipeline:
             _ = (
                 pipeline

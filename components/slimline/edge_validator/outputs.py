@@ -7,10 +7,10 @@ from pathlib import Path
 
 from tfx.types.artifact import Artifact
 
-from slimline import names
 from slimline.core.digest import file_digest, model_digest
 from slimline.core.evaluation.conclusion import Evaluation
 from slimline.errors import ModelError
+from slimline.names import file_names, metadata_keys
 from slimline.report.page import write_page
 from slimline.shells import shell
 
@@ -18,19 +18,19 @@ from slimline.shells import shell
 def write_evaluation(output: Artifact, evaluation: Evaluation, baseline_digest: str) -> None:
     """Writes `evaluation.json` and `evaluation.html`."""
     with shell.staged_output(output.uri) as folder:
-        path = folder / names.EVALUATION_FILE
+        path = folder / file_names.EVALUATION
         content = evaluation.to_dict()
         path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
-        write_page(content, folder / names.EVALUATION_PAGE_FILE)
+        write_page(content, folder / file_names.EVALUATION_PAGE)
         digest = file_digest(path)
     shell.record(
         output,
         {
-            names.CONTENT_DIGEST: digest,
-            names.BASELINE_DIGEST: baseline_digest,
-            names.CHOSEN: evaluation.chosen or "",
-            names.DECISION: evaluation.decision,
-            **{names.BASELINE_PREFIX + name: value for name, value in evaluation.baseline["metrics"].items()},
+            metadata_keys.CONTENT_DIGEST: digest,
+            metadata_keys.BASELINE_DIGEST: baseline_digest,
+            metadata_keys.CHOSEN: evaluation.chosen or "",
+            metadata_keys.DECISION: evaluation.decision,
+            **{metadata_keys.BASELINE_PREFIX + name: value for name, value in evaluation.baseline["metrics"].items()},
         },
     )
 
@@ -52,19 +52,22 @@ def bless(outputs: Mapping[str, Artifact], candidate: Artifact, evaluation: Eval
             "a model that does not change while it is validated",
             "find out what writes to that folder, and run the pipeline again",
         )
-    identity: dict[str, str | int | float] = {names.CHOSEN: evaluation.chosen, names.CONTENT_DIGEST: digest}
+    identity: dict[str, str | int | float] = {
+        metadata_keys.CHOSEN: evaluation.chosen,
+        metadata_keys.CONTENT_DIGEST: digest,
+    }
     figures = {
-        **{names.METRIC_PREFIX + name: value for name, value in report.metrics.items()},
-        **{names.DROP_PREFIX + name: value for name, value in report.drop.items()},
+        **{metadata_keys.METRIC_PREFIX + name: value for name, value in report.metrics.items()},
+        **{metadata_keys.DROP_PREFIX + name: value for name, value in report.drop.items()},
     }
     shell.record(
         outputs["blessed_model"],
         {
-            names.BLESSED: 1,
+            metadata_keys.BLESSED: 1,
             **identity,
             **figures,
-            names.SCHEME: report.scheme,
-            names.SIZE_BYTES: report.size_bytes or 0,
+            metadata_keys.SCHEME: report.scheme,
+            metadata_keys.SIZE_BYTES: report.size_bytes or 0,
         },
     )
     _write_blessing(outputs["blessing"], 1, candidate, {**identity, **figures})
@@ -75,9 +78,9 @@ def refuse(outputs: Mapping[str, Artifact], candidates: Sequence[Artifact], eval
     """Writes outputs that exist and say that nothing is blessed, and why."""
     reason = "; ".join(f"{report.name}: {', '.join(report.reasons)}" for report in evaluation.candidates)
     shell.write_marker(outputs["blessed_model"].uri, "NOT_BLESSED", reason + "\n")
-    shell.record(outputs["blessed_model"], {names.BLESSED: 0, names.REASON: reason})
-    _write_blessing(outputs["blessing"], 0, candidates[0], {names.REASON: reason})
-    _write_infra_blessing(outputs["infra_blessing"], 0, {names.REASON: reason})
+    shell.record(outputs["blessed_model"], {metadata_keys.BLESSED: 0, metadata_keys.REASON: reason})
+    _write_blessing(outputs["blessing"], 0, candidates[0], {metadata_keys.REASON: reason})
+    _write_infra_blessing(outputs["infra_blessing"], 0, {metadata_keys.REASON: reason})
 
 
 def _write_blessing(
@@ -88,13 +91,13 @@ def _write_blessing(
     shell.record(
         blessing,
         {
-            names.BLESSED: blessed,
-            names.CURRENT_MODEL: candidate.uri,
+            metadata_keys.BLESSED: blessed,
+            metadata_keys.CURRENT_MODEL: candidate.uri,
             **properties,
         },
     )
     # TFX reads it as an integer, however large it is.
-    blessing.set_int_custom_property(names.CURRENT_MODEL_ID, candidate.id)
+    blessing.set_int_custom_property(metadata_keys.CURRENT_MODEL_ID, candidate.id)
 
 
 def _write_infra_blessing(blessing: Artifact, blessed: int, properties: Mapping[str, str | int | float]) -> None:
@@ -103,8 +106,8 @@ def _write_infra_blessing(blessing: Artifact, blessed: int, properties: Mapping[
     `has_model` is 0: the blessed model is an output of its own, and Pusher takes it from there.
     """
     shell.write_marker(blessing.uri, "INFRA_BLESSED" if blessed else "INFRA_NOT_BLESSED", "")
-    shell.record(blessing, {names.BLESSED: blessed, names.HAS_MODEL: 0, **properties})
+    shell.record(blessing, {metadata_keys.BLESSED: blessed, metadata_keys.HAS_MODEL: 0, **properties})
 
 
 def _copy_serving(source: Path, target: Path) -> None:
-    shutil.copytree(source / names.SERVING_FOLDER, target / names.SERVING_FOLDER)
+    shutil.copytree(source / file_names.SERVING_FOLDER, target / file_names.SERVING_FOLDER)

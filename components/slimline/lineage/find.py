@@ -4,10 +4,10 @@ from pathlib import Path
 
 from ml_metadata.metadata_store.metadata_store import MetadataStore
 
-from slimline import names
 from slimline.core.digest import file_digest, model_digest
 from slimline.errors import LineageError
 from slimline.lineage.graph import ArtifactNode, to_node
+from slimline.names import metadata_keys
 
 _MODEL_TYPES = ("Model", "PushedModel")
 
@@ -34,7 +34,7 @@ def find_by_content(store: MetadataStore, path: Path) -> list[ArtifactNode]:
     """
     digest = digest_of(path)
     artifacts = [to_node(artifact) for artifact in store.get_artifacts()]
-    recorded = [node for node in artifacts if node.properties.get(names.CONTENT_DIGEST) == digest]
+    recorded = [node for node in artifacts if node.properties.get(metadata_keys.CONTENT_DIGEST) == digest]
     # A blessing carries the digest of the model it blesses: it is a statement about the model, not the model.
     matches = [node for node in recorded if node.type != "ModelBlessing"] or [
         node for node in artifacts if node.type in _MODEL_TYPES and _holds(node, digest)

@@ -45,7 +45,7 @@ def newest_run_id(store: MetadataStore) -> int:
 
 
 def find_run(store: MetadataStore, pipeline: str, after: int) -> Run | None:
-    """Returns the first run of a pipeline whose context is newer than `after`, or nothing while it has not begun."""
+    """Returns the first run of a pipeline whose context is newer than `after`, or None while it has not begun."""
     for context in sorted(store.get_contexts_by_type(_RUN_CONTEXT), key=lambda c: c.id):
         if context.id <= after:
             continue

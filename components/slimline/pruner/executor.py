@@ -12,7 +12,7 @@ from slimline.core.optimization.pruning_config import PruningConfig
 from slimline.core.optimization.techniques import OptimizedModel
 from slimline.core.optimization.training import Watch
 from slimline.shells import shell
-from slimline.shells.fine_tuning import run_stage
+from slimline.shells.fine_tuning import run_technique
 
 
 class PrunerExecutor(BaseExecutor):
@@ -30,4 +30,4 @@ class PrunerExecutor(BaseExecutor):
         ) -> OptimizedModel:
             return prune(model, dataset, num_examples, config, watch=watch)
 
-        run_stage(self, input_dict, output_dict, "pruned_model", config, data, optimize)
+        run_technique(self, input_dict, output_dict, "pruned_model", config, data, optimize)

@@ -11,7 +11,7 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec
 
 from slimline.artifacts import CalibrationDataset
 from slimline.core.examples.batches import ExamplesConfig
-from slimline.core.quantization.configuration import decide
+from slimline.core.quantization.configuration import resolve_scheme
 from slimline.core.quantization.conversion import QuantizationConfig, check_calibration
 from slimline.errors import ConfigError
 from slimline.quantizer.executor import QuantizerExecutor
@@ -67,7 +67,7 @@ class Quantizer(BaseComponent):
           ConfigError: An input is missing for the scheme or the training, or given where it is of no use.
         """
         parameter = shell.to_parameter(config, QuantizationConfig)
-        decided, _ = decide(config, has_calibration=calibration is not None, has_examples=examples is not None)
+        decided, _ = resolve_scheme(config, has_calibration=calibration is not None, has_examples=examples is not None)
         check_calibration(decided, calibration is not None)
         given = {"calibration": calibration, "examples": examples, "schema": schema, "data": data}
         _check_inputs(decided, given, may_train=config.scheme == "auto")

@@ -7,7 +7,6 @@ from typing import Any, TypeAlias
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.dsl.components.base.base_executor import BaseExecutor
 
-from slimline import names
 from slimline.core.digest import file_digest, model_digest
 from slimline.core.examples.batches import ExamplesConfig, representative_inputs
 from slimline.core.examples.features import load_schema
@@ -15,14 +14,21 @@ from slimline.core.examples.records import check_records, files_digest
 from slimline.core.models.loading import SavedModelGraph, TrainedModel, load_keras_model, load_model
 from slimline.core.models.saving import gzip_size
 from slimline.core.optimization.qat import QatConfig, train_quantization_aware
-from slimline.core.optimization.weight_history import Stage, load_history, lost_in_file, save_history, summarize_file
-from slimline.core.quantization.configuration import QuantizationConfig, decide
+from slimline.core.optimization.weight_history import (
+    WeightSnapshot,
+    load_history,
+    lost_in_file,
+    save_history,
+    summarize_file,
+)
+from slimline.core.quantization.configuration import QuantizationConfig, resolve_scheme
 from slimline.core.quantization.conversion import Representative, convert_quantization_aware
-from slimline.core.quantization.packaging import Package, describe_inputs, package
+from slimline.core.quantization.packaging import Package, find_input_origins, package
 from slimline.core.quantization.production import Product, convert_float, produce
 from slimline.core.tflite.comparison import worst_agreement, worst_sqnr_db
 from slimline.core.tflite.flatbuffer import weight_tensors
 from slimline.core.tflite.provenance import describe_origin
+from slimline.names import file_names, metadata_keys
 from slimline.shells import progress, shell
 from slimline.shells.fine_tuning import check_kept, describe_gains, read_training_data, watch
 
@@ -36,7 +42,7 @@ class _Task:
 
     model: TrainedModel
     source_digest: str
-    history: tuple[Stage, ...]
+    history: tuple[WeightSnapshot, ...]
     schema: schema_pb2.Schema | None
     data: ExamplesConfig | None
     representative: Representative | None = None
@@ -51,7 +57,7 @@ class QuantizerExecutor(BaseExecutor):
         self, input_dict: shell.ArtifactsByKey, output_dict: shell.ArtifactsByKey, exec_properties: dict[str, Any]
     ) -> None:
         """Reads model and calibration records, trains where that is asked for, converts, tries and writes the file."""
-        config, advice = decide(
+        config, advice = resolve_scheme(
             QuantizationConfig.from_json(exec_properties[shell.CONFIG]),
             has_calibration=bool(input_dict.get("calibration")),
             has_examples=bool(input_dict.get("examples")),
@@ -66,7 +72,7 @@ class QuantizerExecutor(BaseExecutor):
             config,
             product,
             task.representative,
-            inputs=describe_inputs(task.model, task.schema, task.data),
+            inputs=find_input_origins(task.model, task.schema, task.data),
             origin=describe_origin(
                 source_digest=task.source_digest,
                 config=config.to_json(),
@@ -114,30 +120,30 @@ class QuantizerExecutor(BaseExecutor):
         shell.record(
             output,
             {
-                names.CONTENT_DIGEST: content_digest,
-                names.SOURCE_DIGEST: task.source_digest,
-                names.SCHEME: config.scheme,
-                names.BACKEND: config.backend,
-                names.PROVENANCE_ID: packed.report["provenance"]["provenance_id"],
-                names.REPORT_DIGEST: report_digest,
-                names.SIZE_BYTES: len(packed.content),
-                names.GZIP_BYTES: gzip_size(packed.content),
+                metadata_keys.CONTENT_DIGEST: content_digest,
+                metadata_keys.SOURCE_DIGEST: task.source_digest,
+                metadata_keys.SCHEME: config.scheme,
+                metadata_keys.BACKEND: config.backend,
+                metadata_keys.PROVENANCE_ID: packed.report["provenance"]["provenance_id"],
+                metadata_keys.REPORT_DIGEST: report_digest,
+                metadata_keys.SIZE_BYTES: len(packed.content),
+                metadata_keys.GZIP_BYTES: gzip_size(packed.content),
                 **summarize_file(tensors),
                 **gains_properties,
-                **_describe_trial(packed),
+                **_describe_smoke_run(packed),
                 **_describe_selection(packed),
                 **_describe_training(training),
             },
         )
 
 
-def _describe_trial(packed: Package) -> dict[str, float]:
+def _describe_smoke_run(packed: Package) -> dict[str, float]:
     if packed.examination is None:
         return {}
     agreement = worst_agreement(packed.examination.outputs)
     return {
-        names.SQNR_DB: worst_sqnr_db(packed.examination.outputs),
-        **({names.AGREEMENT: agreement} if agreement is not None else {}),
+        metadata_keys.SQNR_DB: worst_sqnr_db(packed.examination.outputs),
+        **({metadata_keys.AGREEMENT: agreement} if agreement is not None else {}),
     }
 
 
@@ -145,13 +151,19 @@ def _describe_selection(packed: Package) -> dict[str, str | int]:
     selective = packed.report["selective"]
     if selective is None:
         return {}
-    return {names.MEETS_GOAL: int(selective["meets_goal"]), names.KEPT_OPERATIONS: ", ".join(selective["kept"])}
+    return {
+        metadata_keys.MEETS_GOAL: int(selective["meets_goal"]),
+        metadata_keys.KEPT_OPERATIONS: ", ".join(selective["kept"]),
+    }
 
 
 def _describe_training(training: Training | None) -> dict[str, str]:
     if training is None:
         return {}
-    return {names.TRAINING: "qat", names.COLLABORATION: ", ".join(sorted(set(training["collaborations"].values())))}
+    return {
+        metadata_keys.TRAINING: "qat",
+        metadata_keys.COLLABORATION: ", ".join(sorted(set(training["collaborations"].values()))),
+    }
 
 
 def _open_task(input_dict: shell.ArtifactsByKey, data: str, config: QuantizationConfig) -> _Task:
@@ -178,7 +190,7 @@ def _with_calibration(task: _Task, uri: str) -> _Task:
     assert task.schema is not None
     assert task.data is not None
     schema, data = task.schema, task.data
-    records = check_records((f"{uri.rstrip('/')}/{names.CALIBRATION_RECORDS_FILE}",))
+    records = check_records((f"{uri.rstrip('/')}/{file_names.CALIBRATION_RECORDS}",))
 
     def read() -> Iterator[dict[str, Any]]:
         return representative_inputs(records, schema, task.model, data)

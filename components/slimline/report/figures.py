@@ -29,7 +29,7 @@ def draw_trade_off(evaluation: Mapping[str, Any], key: str, label: str) -> str |
       label: Of the axis.
 
     Returns:
-      An SVG element; nothing when fewer than one candidate has the figure.
+      An SVG element; None when fewer than one candidate has the figure.
     """
     metric = evaluation["primary_metric"]
     shown = [row for row in evaluation["candidates"] if row[key] is not None and metric in row["metrics"]]
@@ -91,10 +91,10 @@ def draw_slices(candidate: Mapping[str, Any], metric: str, limit: float | None) 
     Args:
       candidate: A candidate's report.
       metric: Which metric.
-      limit: The largest drop allowed, drawn as a line; nothing for none.
+      limit: The largest drop allowed, drawn as a line; None for no line.
 
     Returns:
-      An SVG element; nothing without slices.
+      An SVG element; None without slices.
     """
     drops = {
         name: figures[metric]

@@ -9,9 +9,9 @@ from google.protobuf import json_format
 from ml_metadata.metadata_store.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2
 
-from slimline import names
 from slimline.lineage.runs import find_run, outputs_of_type
 from slimline.lineage.store import open_store, sqlite_config
+from slimline.names import file_names, metadata_keys
 from slimline.running.process import Finished
 
 
@@ -25,15 +25,15 @@ def describe(finished: Finished, log: Path) -> dict[str, Any]:
     """Returns a run's outcome as the JSON object of `slimline run --json`.
 
     `candidates`, `baseline` and `chosen` are those of the EdgeValidator's evaluation, and empty for a pipeline without
-    one; `pushed_to` is nothing when nothing was pushed.
+    one; `pushed_to` is None when nothing was pushed.
     """
     plan = finished.plan
     store = open_planned_store(plan)
     run = find_run(store, plan["pipeline"], plan["after"])
     assert run is not None, "the runner recorded no run"
-    evaluations = outputs_of_type(store, run, names.EDGE_EVALUATION_TYPE)
+    evaluations = outputs_of_type(store, run, metadata_keys.EDGE_EVALUATION_TYPE)
     evaluation = _read(evaluations[-1].uri) if evaluations else None
-    pushed = [a for a in outputs_of_type(store, run, "PushedModel") if a.properties.get(names.PUSHED) == 1]
+    pushed = [a for a in outputs_of_type(store, run, "PushedModel") if a.properties.get(metadata_keys.PUSHED) == 1]
     return {
         "pipeline": plan["pipeline"],
         "run_id": run.run_id,
@@ -50,14 +50,14 @@ def describe(finished: Finished, log: Path) -> dict[str, Any]:
         "chosen": evaluation["chosen"] if evaluation else None,
         "nearest_miss": evaluation["nearest_miss"] if evaluation else None,
         "warnings": evaluation["warnings"] if evaluation else [],
-        "pushed_to": pushed[-1].properties.get(names.PUSHED_DESTINATION) if pushed else None,
+        "pushed_to": pushed[-1].properties.get(metadata_keys.PUSHED_DESTINATION) if pushed else None,
         "metadata": _locate(plan["metadata"]),
         "log": str(log),
     }
 
 
 def _read(uri: str) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((Path(uri) / names.EVALUATION_FILE).read_text())
+    content: dict[str, Any] = json.loads((Path(uri) / file_names.EVALUATION).read_text())
     return content
 
 

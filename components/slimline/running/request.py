@@ -21,7 +21,7 @@ class Request:
     Attributes:
       pipeline: A name of `slimline_pipelines.PIPELINES`, or `package.module:function`.
       root: Folder for everything the pipeline writes; for a compiled pipeline a folder or URI that its containers see.
-      runner: Who runs it; nothing compiles it instead.
+      runner: Who runs it; None compiles it instead.
       output: File to compile into.
       image: Container image of a compiled pipeline.
     """

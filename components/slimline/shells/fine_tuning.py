@@ -12,7 +12,6 @@ import tf_keras
 from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.types.artifact import Artifact
 
-from slimline import names
 from slimline.core.digest import file_digest, model_digest
 from slimline.core.examples.batches import ExamplesConfig, check_batches, labelled_batches
 from slimline.core.examples.features import load_schema
@@ -20,20 +19,27 @@ from slimline.core.examples.records import check_records
 from slimline.core.models.loading import load_keras_model
 from slimline.core.models.saving import save_keras_model
 from slimline.core.models.weights import max_distinct, sparsity
-from slimline.core.optimization.techniques import OptimizedModel, StageConfig
+from slimline.core.optimization.techniques import OptimizedModel, TechniqueConfig
 from slimline.core.optimization.training import FineTuningConfig, Watch
-from slimline.core.optimization.weight_history import Stage, load_history, lost_gains, require_kept, save_history
+from slimline.core.optimization.weight_history import (
+    WeightSnapshot,
+    load_history,
+    lost_gains,
+    require_kept,
+    save_history,
+)
+from slimline.names import metadata_keys
 from slimline.shells import progress, shell
 
 Optimize = Callable[[tf_keras.Model, tf.data.Dataset, int, Watch], OptimizedModel]
 
 
-def run_stage(
+def run_technique(
     executor: BaseExecutor,
     input_dict: shell.ArtifactsByKey,
     output_dict: shell.ArtifactsByKey,
     output_key: str,
-    config: StageConfig,
+    config: TechniqueConfig,
     data: ExamplesConfig,
     optimize: Optimize,
 ) -> None:
@@ -54,22 +60,22 @@ def run_stage(
         history = load_history(source, model)
     dataset, num_examples = read_training_data(input_dict, model, config, data)
     optimized = optimize(model, dataset, num_examples, watch(executor, shell.single(output_dict, "model_run")))
-    stage = Stage(str(optimized.technique), optimized.kernels, optimized.left)
-    lost = lost_gains(history[-1], stage)
+    snapshot = WeightSnapshot(str(optimized.technique), optimized.kernels, optimized.left)
+    lost = lost_gains(history[-1], snapshot)
     check_kept(executor, lost, config.on_lost_gain)
     output = shell.single(output_dict, output_key)
     with shell.staged_output(output.uri) as folder:
         save_keras_model(optimized.model, folder)
         content_digest = model_digest(folder)
-        gains = save_history(folder, (*history, stage), lost)
+        gains = save_history(folder, (*history, snapshot), lost)
         gains_properties = describe_gains(gains, history, lost)
     shell.record(
         output,
         {
-            names.CONTENT_DIGEST: content_digest,
-            names.SOURCE_DIGEST: source_digest,
-            names.SPARSITY: sparsity(stage.kernels),
-            names.MAX_DISTINCT_WEIGHTS: max_distinct(stage.kernels),
+            metadata_keys.CONTENT_DIGEST: content_digest,
+            metadata_keys.SOURCE_DIGEST: source_digest,
+            metadata_keys.SPARSITY: sparsity(snapshot.kernels),
+            metadata_keys.MAX_DISTINCT_WEIGHTS: max_distinct(snapshot.kernels),
             **gains_properties,
         },
     )
@@ -110,10 +116,10 @@ def check_kept(executor: BaseExecutor, lost: Sequence[str], on_lost_gain: Litera
         progress.tell(shell.node_id(executor), f"lost: {'; '.join(lost)}")
 
 
-def describe_gains(gains: Path, history: Sequence[Stage], lost: Sequence[str]) -> dict[str, Any]:
+def describe_gains(gains: Path, history: Sequence[WeightSnapshot], lost: Sequence[str]) -> dict[str, Any]:
     """Returns what is recorded of `gains.json`."""
     return {
-        **({names.SPARSITY_BEFORE: sparsity(history[-1].kernels)} if history else {}),
-        names.LOST_GAINS: "; ".join(lost),
-        names.GAINS_DIGEST: file_digest(gains),
+        **({metadata_keys.SPARSITY_BEFORE: sparsity(history[-1].kernels)} if history else {}),
+        metadata_keys.LOST_GAINS: "; ".join(lost),
+        metadata_keys.GAINS_DIGEST: file_digest(gains),
     }

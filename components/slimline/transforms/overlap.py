@@ -10,7 +10,7 @@ from apache_beam.io.filesystems import FileSystems
 from typing_extensions import override
 
 from slimline.core.examples.tfrecord import read_records
-from slimline.core.sampling.rank import rank
+from slimline.core.sampling.rank import record_rank
 from slimline.errors import ExamplesError
 
 # Ranks of sampled records that were found, and what was wrong with files.
@@ -43,7 +43,7 @@ def find_in_file(file: str, manifest: str) -> Found:
     seed, sampled = _read_ranks(manifest)
     try:
         with FileSystems.open(file, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
-            ranks = (rank(record, seed).hex() for record in read_records(stream, file))
+            ranks = (record_rank(record, seed).hex() for record in read_records(stream, file))
             return frozenset(each for each in ranks if each in sampled), ()
     except ExamplesError as error:
         return frozenset(), (error,)

@@ -17,7 +17,6 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from typing_extensions import override
 
-from slimline import names
 from slimline.core.digest import listing_digest
 from slimline.core.examples.example_features import example_parser, numbers_of, require_values, stratum_of
 from slimline.core.examples.tfrecord import compressed_records, read_records
@@ -25,15 +24,15 @@ from slimline.core.sampling.rank import (
     ALGORITHM,
     SampledRecord,
     SamplingConfig,
-    rank,
     record_digest,
+    record_rank,
     select,
     too_many_strata,
 )
 from slimline.core.sampling.sketch import BottomK, Extremes, RankedRecord, Sketch, Valued, merge_sketches, sketch
 from slimline.errors import ExamplesError
+from slimline.names import file_names, schema_versions
 
-MANIFEST_VERSION = 2
 # A stratum may lie in a few of the files only, where the rest of it can't be told from what one file holds.
 _STRATA_MARGIN = 64
 
@@ -170,10 +169,10 @@ class _Collector:
         self._parse = example_parser() if config.strata or config.extremes else None
 
     def add(self, record: bytes) -> None:
-        record_rank = rank(record, self._config.seed)
-        self._overall.add(record_rank, record)
+        rank = record_rank(record, self._config.seed)
+        self._overall.add(rank, record)
         if self._parse is not None:
-            self._add_parsed(self._parse(record), (record_rank, record))
+            self._add_parsed(self._parse(record), (rank, record))
 
     def _add_parsed(self, example: Any, ranked: RankedRecord) -> None:
         strata = self._config.strata
@@ -259,9 +258,9 @@ def write_sample(part: Part, folder: str, config: SamplingConfig) -> None:
             sample = select(part.overall, part.strata, part.extremes, config)
         except ExamplesError as error:
             errors = (error,)
-    _write(f"{folder}/{names.CALIBRATION_RECORDS_FILE}", compressed_records(sampled.record for sampled in sample))
+    _write(f"{folder}/{file_names.CALIBRATION_RECORDS}", compressed_records(sampled.record for sampled in sample))
     manifest = {**_describe(part, sample, config), "errors": [error.args for error in errors]}
-    _write(f"{folder}/{names.CALIBRATION_MANIFEST_FILE}", (json.dumps(manifest, indent=1) + "\n").encode())
+    _write(f"{folder}/{file_names.CALIBRATION_MANIFEST}", (json.dumps(manifest, indent=1) + "\n").encode())
 
 
 def _describe(part: Part, sample: Sequence[SampledRecord], config: SamplingConfig) -> dict[str, Any]:
@@ -271,7 +270,7 @@ def _describe(part: Part, sample: Sequence[SampledRecord], config: SamplingConfi
         counts = {name: sum(f"stratum {name}" in sampled.reasons for sampled in sample) for name in part.strata}
         strata = {"feature": config.strata.feature, "min_records": config.strata.min_records, "num_reserved": counts}
     return {
-        "schema_version": MANIFEST_VERSION,
+        "schema_version": schema_versions.CALIBRATION_MANIFEST,
         "algorithm": ALGORITHM,
         "seed": config.seed,
         "split": config.split,

@@ -3,12 +3,13 @@ import json
 
 import pytest
 
-from slimline import SamplingConfig, names
+from slimline import SamplingConfig
 from slimline.calibration_sampler.checks import Description, Problem, check_sample, describe_sample, raise_errors
 from slimline.core.quantization.stability import Stability
 from slimline.core.sampling.rank import Strata
 from slimline.core.sampling.statistics import FeatureStatistics, describe_features
 from slimline.errors import ExamplesError
+from slimline.names import file_names
 from tests.conftest import write_records
 from tests.records import tf_example
 
@@ -94,7 +95,7 @@ def test_no_problems_raise_nothing():
 
 def test_a_sample_is_described_from_its_file(tmp_path):
     records = [tf_example(label="cat", age=1), tf_example(label="dog", age=2), tf_example(label="cat", age=3)]
-    path = write_records(tmp_path / names.CALIBRATION_RECORDS_FILE, records)
+    path = write_records(tmp_path / file_names.CALIBRATION_RECORDS, records)
     described = describe_sample({}, "", str(tmp_path), STRATA)
     digest = "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()
     assert described == Description(digest, describe_features(records), strata={"cat": 2, "dog": 1})
@@ -109,5 +110,5 @@ def test_a_sample_is_described_from_its_file(tmp_path):
 
 
 def test_strata_are_not_counted_where_there_are_none(tmp_path):
-    write_records(tmp_path / names.CALIBRATION_RECORDS_FILE, [tf_example(label="cat")])
+    write_records(tmp_path / file_names.CALIBRATION_RECORDS, [tf_example(label="cat")])
     assert describe_sample({}, "", str(tmp_path), CONFIG).strata == {}

@@ -9,18 +9,19 @@ import pytest
 import tf_keras
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 
-from slimline import CalibrationDataset, ExamplesConfig, SamplingConfig, names
+from slimline import CalibrationDataset, ExamplesConfig, SamplingConfig
 from slimline.calibration_sampler.executor import CalibrationSamplerExecutor
 from slimline.core.examples.tfrecord import read_records
 from slimline.core.sampling.rank import bottom_k, record_digest
 from slimline.errors import ConfigError, ExamplesError
+from slimline.names import file_names, metadata_keys
 from slimline.shells import progress
 from slimline.transforms import sampling
 from tests.artifacts import examples_artifact, model_artifact, output, schema_artifact
 from tests.conftest import example, write_records
 from tests.records import tf_example
 
-WRITTEN = {names.CALIBRATION_RECORDS_FILE, names.CALIBRATION_MANIFEST_FILE}
+WRITTEN = {file_names.CALIBRATION_RECORDS, file_names.CALIBRATION_MANIFEST}
 SMALL: dict[str, Any] = {"num_records": 4}
 # Four good records for each check to spoil.
 GOOD = [tf_example(age=number, size=0.5 * number) for number in range(4)]
@@ -36,7 +37,7 @@ def sample(examples, folder, context=None, inputs=None, data="", **options):
     properties = {"config": SamplingConfig(**options).to_json(), "data": data}
     executor = CalibrationSamplerExecutor(context)
     executor.Do({"examples": [examples], **(inputs or {})}, {"calibration": [calibration]}, properties)
-    return calibration, json.loads((folder / names.CALIBRATION_MANIFEST_FILE).read_text())
+    return calibration, json.loads((folder / file_names.CALIBRATION_MANIFEST).read_text())
 
 
 def read_all(files):
@@ -78,7 +79,7 @@ def test_the_sample_is_the_bottom_k_and_the_manifest_lists_it(examples_folder, t
         examples_artifact(examples_folder), tmp_path / "out", num_records=50, seed=7, on_constant="warn"
     )
     expected = [record for _, record in bottom_k(read_all(sorted(examples_folder.glob("Split-train/*"))), 50, 7)]
-    assert read_all([tmp_path / "out" / names.CALIBRATION_RECORDS_FILE]) == expected
+    assert read_all([tmp_path / "out" / file_names.CALIBRATION_RECORDS]) == expected
     assert [record["digest"] for record in manifest["records"]] == [record_digest(record) for record in expected]
     assert (manifest["num_scanned"], manifest["seed"], manifest["split"]) == (400, 7, "train")
     assert (manifest["num_requested"], manifest["num_records"]) == (50, 50)
@@ -88,7 +89,7 @@ def test_the_sample_is_the_bottom_k_and_the_manifest_lists_it(examples_folder, t
     assert (manifest["inputs"], manifest["strata"], manifest["stability"], manifest["warnings"]) == ({}, None, None, [])
     assert not {"errors", "is_exact"} & set(manifest)
     assert left_in(tmp_path / "out") == WRITTEN
-    assert calibration.get_int_custom_property(names.NUM_RECORDS) == 50
+    assert calibration.get_int_custom_property(metadata_keys.NUM_RECORDS) == 50
 
 
 def test_digests_in_the_manifest_are_those_that_sha256sum_prints(examples_folder, tmp_path):
@@ -100,20 +101,20 @@ def test_digests_in_the_manifest_are_those_that_sha256sum_prints(examples_folder
     assert manifest["files"] == [
         {"path": str(file), "digest": f"sha256:{digests[file.name]}", "num_records": 200} for file in files
     ]
-    content = (tmp_path / "out" / names.CALIBRATION_RECORDS_FILE).read_bytes()
+    content = (tmp_path / "out" / file_names.CALIBRATION_RECORDS).read_bytes()
     assert manifest["records_digest"] == "sha256:" + hashlib.sha256(content).hexdigest()
-    assert calibration.get_string_custom_property(names.SOURCE_DIGEST) == manifest["source_digest"]
-    assert calibration.get_string_custom_property(names.CONTENT_DIGEST) == manifest["records_digest"]
+    assert calibration.get_string_custom_property(metadata_keys.SOURCE_DIGEST) == manifest["source_digest"]
+    assert calibration.get_string_custom_property(metadata_keys.CONTENT_DIGEST) == manifest["records_digest"]
 
 
 def test_properties_say_what_the_manifest_does(tmp_path):
     calibration, manifest = sample(
         artifact_of(tmp_path / "in", GOOD[:1], GOOD[1:]), tmp_path / "out", num_records=4, seed=2**40
     )
-    assert calibration.get_int_custom_property(names.NUM_SCANNED) == manifest["num_scanned"] == 4
-    assert calibration.get_int_custom_property(names.NUM_DISTINCT) == manifest["num_distinct_estimate"]
-    assert calibration.get_string_custom_property(names.SEED) == str(2**40)
-    assert calibration.get_string_custom_property(names.WARNINGS) == ""
+    assert calibration.get_int_custom_property(metadata_keys.NUM_SCANNED) == manifest["num_scanned"] == 4
+    assert calibration.get_int_custom_property(metadata_keys.NUM_DISTINCT) == manifest["num_distinct_estimate"]
+    assert calibration.get_string_custom_property(metadata_keys.SEED) == str(2**40)
+    assert calibration.get_string_custom_property(metadata_keys.WARNINGS) == ""
 
 
 def test_records_without_a_feature_are_counted(tmp_path):
@@ -163,7 +164,7 @@ def test_what_is_let_pass_is_a_warning_in_manifest_property_and_output(tmp_path,
     passed = {**SMALL, **options, f"on_{case.partition(' ')[0]}": "warn"}
     calibration, manifest = sample(artifact_of(tmp_path / "in", records), tmp_path / "out", **passed)
     assert manifest["warnings"] == [text]
-    assert calibration.get_string_custom_property(names.WARNINGS) == text
+    assert calibration.get_string_custom_property(metadata_keys.WARNINGS) == text
     assert told == [("", f"warning: {text}")]
     assert left_in(tmp_path / "out") == WRITTEN
     assert len(manifest["records"]) == 4
@@ -309,7 +310,7 @@ def test_an_unsettled_range_is_a_warning_always(model_of_two, tmp_path):
     )
     (warning,) = manifest["warnings"]
     assert warning.startswith("two halves of the 40 calibration records differ by ")
-    assert calibration.get_string_custom_property(names.WARNINGS) == warning
+    assert calibration.get_string_custom_property(metadata_keys.WARNINGS) == warning
 
 
 def test_with_a_model_a_feature_that_is_no_input_may_be_constant(model_of_two, tmp_path):
@@ -386,10 +387,10 @@ def test_a_pipeline_that_the_caller_makes_is_used(tmp_path):
 def test_what_an_earlier_attempt_left_is_replaced(tmp_path):
     stale = tmp_path / "out" / "partial"
     stale.mkdir(parents=True)
-    (stale / names.CALIBRATION_RECORDS_FILE).write_bytes(b"stale")
+    (stale / file_names.CALIBRATION_RECORDS).write_bytes(b"stale")
     sample(artifact_of(tmp_path / "in", GOOD), tmp_path / "out", **SMALL)
     assert left_in(tmp_path / "out") == WRITTEN
-    assert len(read_all([tmp_path / "out" / names.CALIBRATION_RECORDS_FILE])) == 4
+    assert len(read_all([tmp_path / "out" / file_names.CALIBRATION_RECORDS])) == 4
 
 
 def test_the_order_and_number_of_files_do_not_change_a_byte_of_the_records(digits, tmp_path):
@@ -399,5 +400,5 @@ def test_the_order_and_number_of_files_do_not_change_a_byte_of_the_records(digit
     for number, shards in enumerate(splits):
         folder = tmp_path / str(number)
         sample(artifact_of(folder / "in", *shards), folder / "out", num_records=20)
-        contents.add((folder / "out" / names.CALIBRATION_RECORDS_FILE).read_bytes())
+        contents.add((folder / "out" / file_names.CALIBRATION_RECORDS).read_bytes())
     assert len(contents) == 1

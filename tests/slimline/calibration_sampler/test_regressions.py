@@ -8,12 +8,13 @@ import pytest
 import tf_keras
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
-from slimline import CalibrationDataset, ExamplesConfig, SamplingConfig, names
+from slimline import CalibrationDataset, ExamplesConfig, SamplingConfig
 from slimline.calibration_sampler.executor import CalibrationSamplerExecutor
 from slimline.core.quantization.stability import Stability
-from slimline.core.sampling.rank import rank
+from slimline.core.sampling.rank import record_rank
 from slimline.core.sampling.statistics import constant, describe_features
 from slimline.errors import ConfigError, ExamplesError
+from slimline.names import file_names
 from slimline.transforms.runner import pinned_arguments
 from slimline.transforms.sampling import MergeParts, sample_file, source_files, write_sample
 from tests.artifacts import examples_artifact, model_artifact, output, schema_artifact
@@ -41,7 +42,7 @@ def with_model(tmp_path, records, **options):
     }
     properties = {"config": SamplingConfig(**options).to_json(), "data": ExamplesConfig(label_key="price").to_json()}
     CalibrationSamplerExecutor().Do(inputs, {"calibration": [output(CalibrationDataset, tmp_path / "out")]}, properties)
-    return (tmp_path / "out" / names.CALIBRATION_MANIFEST_FILE).read_text()
+    return (tmp_path / "out" / file_names.CALIBRATION_MANIFEST).read_text()
 
 
 @pytest.mark.parametrize("arguments", [["--runner", "DirectRunner"], ["--runner", "direct", "--direct_num_workers=1"]])
@@ -76,9 +77,11 @@ def test_a_users_own_option_with_a_value_provider_is_taken():
 
 
 def test_the_last_record_of_a_large_sample_is_looked_at_too(tmp_path):
-    records = sorted((tf_example(age=number, size=0.5 * number) for number in range(299)), key=lambda r: rank(r, 0))
+    records = sorted(
+        (tf_example(age=number, size=0.5 * number) for number in range(299)), key=lambda r: record_rank(r, 0)
+    )
     number = 299
-    while rank(bad := tf_example(age=number, size=math.nan), 0) < rank(records[-1], 0):
+    while record_rank(bad := tf_example(age=number, size=math.nan), 0) < record_rank(records[-1], 0):
         number += 1
     with pytest.raises(ExamplesError, match="NaN or infinity in 'size' of 1 record"):
         with_model(tmp_path, [*records, bad], num_records=300)
@@ -116,7 +119,7 @@ def test_there_are_not_more_distinct_records_than_records(tmp_path, seed):
     file = str(write_records(tmp_path / "data", [str(number).encode() for number in range(10)]))
     part = MergeParts(config).merge_accumulators([sample_file(each, config) for each in source_files([file])])
     write_sample(part, str(tmp_path / "out"), config)
-    manifest = json.loads(Path(tmp_path / "out" / names.CALIBRATION_MANIFEST_FILE).read_text())
+    manifest = json.loads(Path(tmp_path / "out" / file_names.CALIBRATION_MANIFEST).read_text())
     assert manifest["num_distinct_estimate"] <= manifest["num_scanned"]
 
 

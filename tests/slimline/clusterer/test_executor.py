@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from tfx.types import standard_artifacts
 
-from slimline import ClusteringConfig, ExamplesConfig, PruningConfig, names
+from slimline import ClusteringConfig, ExamplesConfig, PruningConfig
 from slimline.clusterer.executor import ClustererExecutor
 from slimline.core.digest import file_digest, model_digest
 from slimline.core.models.loading import load_keras_model
 from slimline.core.models.weights import count_kernels
 from slimline.errors import ModelError
+from slimline.names import file_names, metadata_keys
 from slimline.pruner.executor import PrunerExecutor
 from tests import zoo
 from tests.artifacts import (
@@ -20,7 +21,7 @@ from tests.artifacts import (
     specimen_artifacts,
     specimen_data,
 )
-from tests.stages import event_files, gains, listening, run_stage
+from tests.executors import event_files, gains, listening, run_executor
 
 CLUSTERING = ClusteringConfig(num_clusters=8, epochs=2, batch_size=16)
 
@@ -42,7 +43,7 @@ def test_writes_a_model_of_few_distinct_weights(tmp_path, trained, examples_fold
     kernels = count_kernels(load_keras_model(tmp_path / "clustered"))
     assert {kernel.layer for kernel in kernels} == {"conv", "dense", "scores"}
     assert max(kernel.num_distinct for kernel in kernels) <= 8
-    assert clustered.get_int_custom_property(names.MAX_DISTINCT_WEIGHTS) <= 8
+    assert clustered.get_int_custom_property(metadata_keys.MAX_DISTINCT_WEIGHTS) <= 8
 
 
 @pytest.fixture(scope="module")
@@ -56,14 +57,16 @@ def pruned(specimen, tmp_path_factory):
     folder = tmp_path_factory.mktemp("pruned")
     inputs = specimen_artifacts(specimen, folder)
     config = PruningConfig(target_sparsity=0.5, epochs=1, batch_size=16)
-    model = run_stage(PrunerExecutor, "pruned_model", inputs, folder, config, specimen_data(specimen))
+    model = run_executor(PrunerExecutor, "pruned_model", inputs, folder, config, specimen_data(specimen))
     return {**inputs, "model": [model]}
 
 
 @pytest.mark.slow
 def test_a_pruned_model_of_two_outputs_keeps_its_zeros(specimen, pruned, tmp_path):
     with listening() as told:
-        model = run_stage(ClustererExecutor, "clustered_model", pruned, tmp_path, CLUSTERING, specimen_data(specimen))
+        model = run_executor(
+            ClustererExecutor, "clustered_model", pruned, tmp_path, CLUSTERING, specimen_data(specimen)
+        )
     before, after = (load_keras_model(Path(artifact.uri)) for artifact in (pruned["model"][0], model))
     for layer in ("dense", "price", "interests"):
         was_zero, is_zero = (loaded.get_layer(layer).get_weights()[0] == 0 for loaded in (before, after))
@@ -72,11 +75,15 @@ def test_a_pruned_model_of_two_outputs_keeps_its_zeros(specimen, pruned, tmp_pat
     assert [stage["name"] for stage in content["stages"]] == ["original", "pruning", "clustering"]
     assert [stage["sparsity"] > 0.4 for stage in content["stages"]] == [False, True, True]
     recorded = model.get_string_custom_property
-    assert recorded(names.GAINS_DIGEST) == file_digest(tmp_path / "clustered_model" / names.GAINS_FILE)
-    assert recorded(names.SPARSITY_BEFORE) == pruned["model"][0].get_string_custom_property(names.SPARSITY)
-    assert recorded(names.SOURCE_DIGEST) == pruned["model"][0].get_string_custom_property(names.CONTENT_DIGEST)
-    assert recorded(names.CONTENT_DIGEST) == model_digest(tmp_path / "clustered_model")
-    assert recorded(names.LOST_GAINS) == ""
+    assert recorded(metadata_keys.GAINS_DIGEST) == file_digest(tmp_path / "clustered_model" / file_names.GAINS)
+    assert recorded(metadata_keys.SPARSITY_BEFORE) == pruned["model"][0].get_string_custom_property(
+        metadata_keys.SPARSITY
+    )
+    assert recorded(metadata_keys.SOURCE_DIGEST) == pruned["model"][0].get_string_custom_property(
+        metadata_keys.CONTENT_DIGEST
+    )
+    assert recorded(metadata_keys.CONTENT_DIGEST) == model_digest(tmp_path / "clustered_model")
+    assert recorded(metadata_keys.LOST_GAINS) == ""
     assert [(node, text.split(",")[0]) for node, text in told] == [
         ("clustered_model", "epoch 1/2"),
         ("clustered_model", "epoch 2/2"),
@@ -88,6 +95,6 @@ def test_a_pruned_model_of_two_outputs_keeps_its_zeros(specimen, pruned, tmp_pat
 def test_lost_zeros_leave_no_model_when_they_are_to_fail(specimen, pruned, tmp_path):
     config = CLUSTERING.model_copy(update={"keep_zeros": False, "on_lost_gain": "error"})
     with pytest.raises(ModelError, match=r"dense/kernel had \d\d\.\d% zeros after pruning, and has 0\.0%"):
-        run_stage(ClustererExecutor, "clustered_model", pruned, tmp_path, config, specimen_data(specimen))
+        run_executor(ClustererExecutor, "clustered_model", pruned, tmp_path, config, specimen_data(specimen))
     assert not (tmp_path / "clustered_model").exists()
     assert not list(tmp_path.glob(".*.partial"))

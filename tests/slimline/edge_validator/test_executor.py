@@ -11,7 +11,7 @@ from tfx.proto import pusher_pb2
 from tfx.types import standard_artifacts
 from tfx.utils import proto_utils
 
-from slimline import EdgeEvaluation, ExamplesConfig, GateConfig, QuantizationConfig, Threshold, names
+from slimline import EdgeEvaluation, ExamplesConfig, GateConfig, QuantizationConfig, Threshold
 from slimline.core.digest import model_digest
 from slimline.core.evaluation import conclusion as evaluation_module
 from slimline.core.models.saving import write_tflite
@@ -19,6 +19,7 @@ from slimline.core.quantization.conversion import quantize
 from slimline.edge_validator import executor
 from slimline.edge_validator.executor import EdgeValidatorExecutor
 from slimline.errors import ExamplesError, ModelError
+from slimline.names import metadata_keys
 from slimline.transforms import evaluation as evaluations
 from tests.artifacts import examples_artifact, model_artifact, output, schema_artifact
 from tests.conftest import example, write_records
@@ -56,7 +57,7 @@ def make_inputs(tmp_path, trained, examples_folder, converted):
         write_tflite(content, folder)
         candidate = model_artifact(folder)
         candidate.id = number
-        candidate.set_string_custom_property(names.SCHEME, scheme)
+        candidate.set_string_custom_property(metadata_keys.SCHEME, scheme)
         artifacts[f"candidate_{number:02}"] = [candidate]
     return artifacts
 
@@ -99,9 +100,9 @@ def test_the_smallest_that_passes_is_blessed_and_tfx_pushes_exactly_it(validated
     chosen = tmp_path / "float16"
     assert model_digest(tmp_path / "out" / "blessed_model") == model_digest(chosen)
     for key in ("blessing", "blessed_model"):
-        assert outputs[key].get_string_custom_property(names.CONTENT_DIGEST) == model_digest(chosen)
-        assert outputs[key].get_string_custom_property(names.CHOSEN) == "half"
-    assert outputs["blessed_model"].get_string_custom_property(names.SCHEME) == "float16"
+        assert outputs[key].get_string_custom_property(metadata_keys.CONTENT_DIGEST) == model_digest(chosen)
+        assert outputs[key].get_string_custom_property(metadata_keys.CHOSEN) == "half"
+    assert outputs["blessed_model"].get_string_custom_property(metadata_keys.SCHEME) == "float16"
     assert (tmp_path / "out" / "blessing" / "BLESSED").exists()
     assert (tmp_path / "out" / "infra_blessing" / "INFRA_BLESSED").exists()
     assert model_utils.is_model_blessed(outputs["blessing"])
@@ -123,18 +124,18 @@ def test_latest_blessed_model_strategy_finds_the_chosen_candidate(validated):
 
 def test_a_refusal_writes_all_outputs_and_tfx_pushes_nothing(inputs, tmp_path):
     outputs = validate(inputs, tmp_path / "out", STRICT)
-    assert outputs["blessing"].get_int_custom_property(names.BLESSED) == 0
-    assert outputs["blessed_model"].get_int_custom_property(names.BLESSED) == 0
+    assert outputs["blessing"].get_int_custom_property(metadata_keys.BLESSED) == 0
+    assert outputs["blessed_model"].get_int_custom_property(metadata_keys.BLESSED) == 0
     assert not model_utils.is_model_blessed(outputs["blessing"])
     assert not model_utils.is_infra_validated(outputs["infra_blessing"])
-    assert "limit -0.5" in outputs["blessed_model"].get_string_custom_property(names.REASON)
+    assert "limit -0.5" in outputs["blessed_model"].get_string_custom_property(metadata_keys.REASON)
     assert (tmp_path / "out" / "blessing" / "NOT_BLESSED").exists()
     assert "half" in (tmp_path / "out" / "blessed_model" / "NOT_BLESSED").read_text()
     assert not (tmp_path / "out" / "blessed_model" / "Format-Serving").exists()
     assert (tmp_path / "out" / "infra_blessing" / "INFRA_NOT_BLESSED").exists()
     evaluation = read(tmp_path)
     assert (evaluation["chosen"], evaluation["nearest_miss"]) == (None, "half")
-    assert outputs["evaluation"].get_string_custom_property(names.DECISION) == "fail"
+    assert outputs["evaluation"].get_string_custom_property(metadata_keys.DECISION) == "fail"
     assert push(outputs, tmp_path).get_int_custom_property("pushed") == 0
     assert not (tmp_path / "serving").exists()
 
@@ -164,10 +165,10 @@ def test_the_evaluation_has_what_a_script_needs_and_a_page_for_people(validated)
     assert "plain" in page
     written = outputs["evaluation"]
     digest = hashlib.sha256((tmp_path / "out" / "evaluation" / "evaluation.json").read_bytes()).hexdigest()
-    assert written.get_string_custom_property(names.CONTENT_DIGEST) == f"sha256:{digest}"
-    assert written.get_string_custom_property(names.BASELINE_DIGEST) == model_digest(tmp_path / "baseline")
-    assert written.get_string_custom_property(names.CHOSEN) == "half"
-    accuracy = float(written.get_string_custom_property(f"{names.BASELINE_PREFIX}accuracy"))
+    assert written.get_string_custom_property(metadata_keys.CONTENT_DIGEST) == f"sha256:{digest}"
+    assert written.get_string_custom_property(metadata_keys.BASELINE_DIGEST) == model_digest(tmp_path / "baseline")
+    assert written.get_string_custom_property(metadata_keys.CHOSEN) == "half"
+    accuracy = float(written.get_string_custom_property(f"{metadata_keys.BASELINE_PREFIX}accuracy"))
     assert accuracy == evaluation["baseline"]["metrics"]["accuracy"]
 
 
@@ -212,7 +213,7 @@ def test_without_a_training_split_the_overlap_is_not_checked(inputs, tmp_path, d
 def test_an_unreadable_candidate_is_refused_and_the_others_are_judged(inputs, tmp_path):
     (tmp_path / "float16" / "Format-Serving" / "tflite").write_bytes(b"garbage")
     outputs = validate(inputs, tmp_path / "out")
-    assert outputs["blessing"].get_string_custom_property(names.CHOSEN) == "plain"
+    assert outputs["blessing"].get_string_custom_property(metadata_keys.CHOSEN) == "plain"
     assert "is not a file that LiteRT can load" in read(tmp_path)["candidates"][1]["reasons"][0]
 
 

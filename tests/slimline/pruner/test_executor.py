@@ -1,11 +1,12 @@
 import pytest
 from tfx.types import standard_artifacts
 
-from slimline import ExamplesConfig, PruningConfig, names
+from slimline import ExamplesConfig, PruningConfig
 from slimline.core.digest import file_digest, model_digest
 from slimline.core.models.loading import load_keras_model
 from slimline.core.models.weights import count_kernels, sparsity
 from slimline.errors import ExamplesError, ModelError
+from slimline.names import file_names, metadata_keys
 from slimline.pruner.executor import PrunerExecutor
 from tests import zoo
 from tests.artifacts import (
@@ -17,7 +18,7 @@ from tests.artifacts import (
     specimen_data,
 )
 from tests.conftest import write_records
-from tests.stages import event_files, gains, listening, run_stage
+from tests.executors import event_files, gains, listening, run_executor
 
 CONFIG = PruningConfig(target_sparsity=0.8, epochs=1)
 
@@ -44,9 +45,9 @@ def test_writes_a_sparse_model_and_records_where_it_came_from(inputs, tmp_path):
     pruned = prune(inputs, tmp_path / "pruned")
     measured = sparsity(count_kernels(load_keras_model(tmp_path / "pruned")))
     assert measured == pytest.approx(0.8, abs=0.01)
-    assert float(pruned.get_string_custom_property(names.SPARSITY)) == measured
-    assert pruned.get_string_custom_property(names.CONTENT_DIGEST) == model_digest(tmp_path / "pruned")
-    assert pruned.get_string_custom_property(names.SOURCE_DIGEST) == model_digest(tmp_path / "model")
+    assert float(pruned.get_string_custom_property(metadata_keys.SPARSITY)) == measured
+    assert pruned.get_string_custom_property(metadata_keys.CONTENT_DIGEST) == model_digest(tmp_path / "pruned")
+    assert pruned.get_string_custom_property(metadata_keys.SOURCE_DIGEST) == model_digest(tmp_path / "model")
 
 
 def test_a_label_that_is_not_in_the_schema_is_refused_with_the_near_miss(inputs, tmp_path):
@@ -97,10 +98,10 @@ def pruned_twice(specimen, tmp_path_factory):
     inputs = specimen_artifacts(specimen, folder)
     config = PruningConfig(target_sparsity=0.75, epochs=2, batch_size=16)
     with listening() as told:
-        first = run_stage(PrunerExecutor, "pruned_model", inputs, folder, config, data)
+        first = run_executor(PrunerExecutor, "pruned_model", inputs, folder, config, data)
         fewer = config.model_copy(update={"target_sparsity": 0.5, "epochs": 1})
         run_again = {**inputs, "model": [first]}
-        second = run_stage(PrunerExecutor, "pruned_model", run_again, folder / "again", fewer, data)
+        second = run_executor(PrunerExecutor, "pruned_model", run_again, folder / "again", fewer, data)
     return folder, (first, second), told
 
 
@@ -115,17 +116,17 @@ def test_the_gains_of_all_stages_stand_beside_the_model(specimen, pruned_twice):
     assert [kernel["num_zeros"] for kernel in first["stages"][1]["kernels"]] == [192, 192]
     for model, content, before in zip(models, (first, second), ("0.0", "0.75"), strict=True):
         recorded = model.get_string_custom_property
-        assert recorded(names.SPARSITY_BEFORE) == before
-        assert recorded(names.LOST_GAINS) == "; ".join(content["lost"])
-        path = folder / ("pruned_model" if model is models[0] else "again/pruned_model") / names.GAINS_FILE
-        assert recorded(names.GAINS_DIGEST) == file_digest(path)
+        assert recorded(metadata_keys.SPARSITY_BEFORE) == before
+        assert recorded(metadata_keys.LOST_GAINS) == "; ".join(content["lost"])
+        path = folder / ("pruned_model" if model is models[0] else "again/pruned_model") / file_names.GAINS
+        assert recorded(metadata_keys.GAINS_DIGEST) == file_digest(path)
 
 
 @pytest.mark.slow
 def test_zeros_that_are_given_back_are_on_record(pruned_twice):
     _, (first, second), _ = pruned_twice
-    assert first.get_string_custom_property(names.LOST_GAINS) == ""
-    assert second.get_string_custom_property(names.LOST_GAINS) == (
+    assert first.get_string_custom_property(metadata_keys.LOST_GAINS) == ""
+    assert second.get_string_custom_property(metadata_keys.LOST_GAINS) == (
         "encode/kernel had 75.0% zeros after pruning, and has 50.0% after pruning; "
         "decode/kernel had 75.0% zeros after pruning, and has 50.0% after pruning"
     )
@@ -145,6 +146,6 @@ def test_lost_zeros_leave_no_model_when_they_are_to_fail(specimen, pruned_twice,
     inputs = {**specimen_artifacts(specimen, tmp_path), "model": [first]}
     config = PruningConfig(target_sparsity=0.5, epochs=1, batch_size=16, on_lost_gain="error")
     with pytest.raises(ModelError, match=r"encode/kernel had 75\.0% zeros after pruning, and has 50\.0%"):
-        run_stage(PrunerExecutor, "pruned_model", inputs, tmp_path, config, specimen_data(specimen))
+        run_executor(PrunerExecutor, "pruned_model", inputs, tmp_path, config, specimen_data(specimen))
     assert not (tmp_path / "pruned_model").exists()
     assert not list(tmp_path.glob(".*.partial"))

@@ -19,7 +19,6 @@ from slimline import (
     QuantizationConfig,
     SelectiveConfig,
     Wishes,
-    names,
 )
 from slimline.clusterer.executor import ClustererExecutor
 from slimline.core.digest import file_digest
@@ -29,13 +28,14 @@ from slimline.core.tflite.flatbuffer import float_operations, operations, weight
 from slimline.core.tflite.provenance import read_provenance_id
 from slimline.core.tflite.runtime import TFLiteModel
 from slimline.errors import ConfigError, ExamplesError, ModelError
+from slimline.names import file_names, metadata_keys
 from slimline.pruner.executor import PrunerExecutor
 from slimline.quantizer.executor import QuantizerExecutor
 from tests import zoo
 from tests.artifacts import model_artifact, output, schema_artifact, specimen_artifacts, specimen_data
 from tests.conftest import SCHEMA, example, write_records
+from tests.executors import event_files, gains, listening, run_executor
 from tests.handmade import wide_model
-from tests.stages import event_files, gains, listening, run_stage
 
 LABEL = ExamplesConfig(label_key="digit").to_json()
 
@@ -44,7 +44,7 @@ LABEL = ExamplesConfig(label_key="digit").to_json()
 def inputs(tmp_path, trained, digits):
     images, labels = digits
     records = [example(image, int(label)) for image, label in zip(images[:50], labels, strict=False)]
-    write_records(tmp_path / "calibration" / names.CALIBRATION_RECORDS_FILE, records)
+    write_records(tmp_path / "calibration" / file_names.CALIBRATION_RECORDS, records)
     return {
         "model": [model_artifact(tmp_path / "model", trained)],
         "schema": [schema_artifact(tmp_path / "schema")],
@@ -69,7 +69,7 @@ def run(inputs, folder, config, data=LABEL):
 
 
 def report_in(folder):
-    return json.loads((folder / names.QUANTIZATION_REPORT_FILE).read_text())
+    return json.loads((folder / file_names.QUANTIZATION_REPORT).read_text())
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -86,9 +86,9 @@ def test_each_scheme_gives_a_file_that_agrees_with_the_model(scheme, inputs, tmp
     assert (scores.argmax(1) == trained.predict(images, verbose=0).argmax(1)).mean() >= 0.97
     assert np.isfinite(scores).all()
     digest = file_digest(tmp_path / "quantized" / "Format-Serving" / "tflite")
-    assert quantized.get_string_custom_property(names.CONTENT_DIGEST) == digest
-    assert quantized.get_string_custom_property(names.SCHEME) == scheme
-    assert quantized.get_int_custom_property(names.GZIP_BYTES) == gzip_size(content)
+    assert quantized.get_string_custom_property(metadata_keys.CONTENT_DIGEST) == digest
+    assert quantized.get_string_custom_property(metadata_keys.SCHEME) == scheme
+    assert quantized.get_int_custom_property(metadata_keys.GZIP_BYTES) == gzip_size(content)
 
 
 @pytest.mark.parametrize("backend", ["converter", "litert-quantizer"])
@@ -96,24 +96,24 @@ def test_the_file_its_ends_and_its_report_lie_beside_one_another(backend, inputs
     config = QuantizationConfig(scheme="int8", backend=backend, label_names=tuple("abcdefghij"))
     quantized, folder = run(inputs, tmp_path, config)
     report, content = report_in(folder), read_tflite(folder)
-    spec = json.loads((folder / "Format-Serving" / names.IO_SPEC_FILE).read_text())
-    assert {path.name for path in folder.iterdir()} == {"Format-Serving", names.QUANTIZATION_REPORT_FILE} | (
-        {names.GAINS_FILE} if (folder / names.GAINS_FILE).exists() else set()
+    spec = json.loads((folder / "Format-Serving" / file_names.IO_SPEC).read_text())
+    assert {path.name for path in folder.iterdir()} == {"Format-Serving", file_names.QUANTIZATION_REPORT} | (
+        {file_names.GAINS} if (folder / file_names.GAINS).exists() else set()
     )
-    assert {path.name for path in (folder / "Format-Serving").iterdir()} == {"tflite", names.IO_SPEC_FILE}
+    assert {path.name for path in (folder / "Format-Serving").iterdir()} == {"tflite", file_names.IO_SPEC}
     assert [end["feature"] for end in spec["inputs"]] == ["image"]
     assert spec["label_names"] == list("abcdefghij")
     recorded, counted = quantized.get_string_custom_property, quantized.get_int_custom_property
-    assert recorded(names.BACKEND) == report["backend"] == backend
-    assert recorded(names.REPORT_DIGEST) == file_digest(folder / names.QUANTIZATION_REPORT_FILE)
-    assert recorded(names.PROVENANCE_ID) == report["provenance"]["provenance_id"] == read_provenance_id(content)
-    assert recorded(names.SOURCE_DIGEST) == report["provenance"]["source_digest"]
-    assert float(recorded(names.SQNR_DB)) == report["trial"]["outputs"]["scores"]["sqnr_db"] > 15
-    assert float(recorded(names.AGREEMENT)) == report["trial"]["outputs"]["scores"]["agreement"] >= 0.95
-    assert counted(names.SIZE_BYTES) == report["sizes"]["bytes"] == len(content)
-    assert counted(names.GZIP_BYTES) == report["sizes"]["gzip_bytes"] == gzip_size(content)
+    assert recorded(metadata_keys.BACKEND) == report["backend"] == backend
+    assert recorded(metadata_keys.REPORT_DIGEST) == file_digest(folder / file_names.QUANTIZATION_REPORT)
+    assert recorded(metadata_keys.PROVENANCE_ID) == report["provenance"]["provenance_id"] == read_provenance_id(content)
+    assert recorded(metadata_keys.SOURCE_DIGEST) == report["provenance"]["source_digest"]
+    assert float(recorded(metadata_keys.SQNR_DB)) == report["trial"]["outputs"]["scores"]["sqnr_db"] > 15
+    assert float(recorded(metadata_keys.AGREEMENT)) == report["trial"]["outputs"]["scores"]["agreement"] >= 0.95
+    assert counted(metadata_keys.SIZE_BYTES) == report["sizes"]["bytes"] == len(content)
+    assert counted(metadata_keys.GZIP_BYTES) == report["sizes"]["gzip_bytes"] == gzip_size(content)
     assert report["provenance"]["calibration_digest"].startswith("sha256:")
-    assert not quantized.has_custom_property(names.MEETS_GOAL)
+    assert not quantized.has_custom_property(metadata_keys.MEETS_GOAL)
 
 
 def test_calibration_that_a_scheme_does_not_need_is_what_it_is_tried_on(inputs, tmp_path):
@@ -138,7 +138,7 @@ def test_auto_is_decided_by_the_data_that_there_are(target, priority, keys, sche
     config = QuantizationConfig(scheme="auto", wishes=Wishes(target=target, priority=priority))
     given = {key: inputs[key] for key in keys}
     quantized, folder = run(given, tmp_path, config, data=LABEL if "schema" in keys else "")
-    assert quantized.get_string_custom_property(names.SCHEME) == scheme
+    assert quantized.get_string_custom_property(metadata_keys.SCHEME) == scheme
     report = report_in(folder)
     assert (report["scheme"], report["advice"]["scheme"]) == (scheme, scheme)
     (taken,) = TFLiteModel(read_tflite(folder), scheme).inputs.values()
@@ -156,15 +156,15 @@ def test_auto_without_the_data_that_the_target_needs_leaves_nothing(inputs, tmp_
 def test_auto_trains_where_accuracy_matters_most_and_there_are_labels(tmp_path):
     specimen = zoo.cnn()
     inputs = specimen_artifacts(specimen, tmp_path)
-    records = tmp_path / "calibration" / names.CALIBRATION_RECORDS_FILE
+    records = tmp_path / "calibration" / file_names.CALIBRATION_RECORDS
     records.parent.mkdir()
     shutil.copy(tmp_path / "examples" / "Split-train" / "data-00000-of-00001.gz", records)
     inputs["calibration"] = [output(CalibrationDataset, records.parent)]
     config = QuantizationConfig(
         scheme="auto", wishes=Wishes(target="micro", priority="accuracy"), qat=QatConfig(epochs=1, batch_size=16)
     )
-    model = run_stage(QuantizerExecutor, "quantized_model", inputs, tmp_path, config, specimen_data(specimen))
-    assert model.get_string_custom_property(names.TRAINING) == "qat"
+    model = run_executor(QuantizerExecutor, "quantized_model", inputs, tmp_path, config, specimen_data(specimen))
+    assert model.get_string_custom_property(metadata_keys.TRAINING) == "qat"
     report = report_in(tmp_path / "quantized_model")
     assert (report["training"], report["advice"]["training"]) == ("qat", "qat")
     assert report["provenance"]["training_digest"].startswith("sha256:")
@@ -179,11 +179,11 @@ def test_layers_are_kept_until_the_goal_is_met_and_every_file_is_told(inputs, tm
     report = report_in(folder)
     assert report["selective"]["meets_goal"]
     assert report["selective"]["attempts"][0]["outputs"]["scores"]["agreement"] < 0.9
-    assert quantized.get_int_custom_property(names.MEETS_GOAL) == 1
-    kept = quantized.get_string_custom_property(names.KEPT_OPERATIONS)
+    assert quantized.get_int_custom_property(metadata_keys.MEETS_GOAL) == 1
+    kept = quantized.get_string_custom_property(metadata_keys.KEPT_OPERATIONS)
     assert kept == ", ".join(report["selective"]["kept"])
     assert "conv" in kept
-    assert float(quantized.get_string_custom_property(names.AGREEMENT)) >= 0.97
+    assert float(quantized.get_string_custom_property(metadata_keys.AGREEMENT)) >= 0.97
     assert {node for node, _ in told} == {"Quantizer"}
     lines = [f"int8 with {len(attempt['kept'])} operation(s) in float32" for attempt in report["selective"]["attempts"]]
     assert [text for _, text in told] == [*lines, *report["findings"]]
@@ -219,7 +219,7 @@ def test_a_model_input_without_a_feature_is_refused_before_the_conversion(inputs
 
 def quantize(inputs, folder, specimen, **options):
     config = QuantizationConfig(scheme="int8", training="qat", qat=QatConfig(epochs=2, batch_size=16, **options))
-    return run_stage(QuantizerExecutor, "quantized_model", inputs, folder, config, specimen_data(specimen))
+    return run_executor(QuantizerExecutor, "quantized_model", inputs, folder, config, specimen_data(specimen))
 
 
 @pytest.fixture(scope="module")
@@ -233,9 +233,9 @@ def clustered(autoencoder, tmp_path_factory):
     folder, data = tmp_path_factory.mktemp("clustered"), specimen_data(autoencoder)
     inputs = specimen_artifacts(autoencoder, folder)
     pruning = PruningConfig(target_sparsity=0.5, epochs=1, batch_size=16)
-    inputs["model"] = [run_stage(PrunerExecutor, "pruned_model", inputs, folder, pruning, data)]
+    inputs["model"] = [run_executor(PrunerExecutor, "pruned_model", inputs, folder, pruning, data)]
     clustering = ClusteringConfig(num_clusters=8, epochs=1, batch_size=16)
-    inputs["model"] = [run_stage(ClustererExecutor, "clustered_model", inputs, folder, clustering, data)]
+    inputs["model"] = [run_executor(ClustererExecutor, "clustered_model", inputs, folder, clustering, data)]
     return inputs
 
 
@@ -251,13 +251,15 @@ def test_training_keeps_what_the_model_is_and_the_whole_history_is_on_record(aut
     assert [tensor["num_zeros"] for tensor in content["file"]["tensors"]] == [tensor.num_zeros for tensor in tensors]
     assert content["file"]["sparsity"] == sum(tensor.num_zeros for tensor in tensors) / 512 >= 0.5
     recorded = model.get_string_custom_property
-    assert recorded(names.SPARSITY) == repr(content["file"]["sparsity"])
-    assert recorded(names.SPARSITY_BEFORE) == "0.5"
-    assert model.get_int_custom_property(names.MAX_DISTINCT_PER_CHANNEL) <= 8
-    assert (recorded(names.TRAINING), recorded(names.COLLABORATION)) == ("qat", "pcqat")
-    assert recorded(names.GAINS_DIGEST) == file_digest(tmp_path / "quantized_model" / names.GAINS_FILE)
-    assert recorded(names.SOURCE_DIGEST) == clustered["model"][0].get_string_custom_property(names.CONTENT_DIGEST)
-    assert (recorded(names.LOST_GAINS), content["lost"]) == ("", [])
+    assert recorded(metadata_keys.SPARSITY) == repr(content["file"]["sparsity"])
+    assert recorded(metadata_keys.SPARSITY_BEFORE) == "0.5"
+    assert model.get_int_custom_property(metadata_keys.MAX_DISTINCT_PER_CHANNEL) <= 8
+    assert (recorded(metadata_keys.TRAINING), recorded(metadata_keys.COLLABORATION)) == ("qat", "pcqat")
+    assert recorded(metadata_keys.GAINS_DIGEST) == file_digest(tmp_path / "quantized_model" / file_names.GAINS)
+    assert recorded(metadata_keys.SOURCE_DIGEST) == clustered["model"][0].get_string_custom_property(
+        metadata_keys.CONTENT_DIGEST
+    )
+    assert (recorded(metadata_keys.LOST_GAINS), content["lost"]) == ("", [])
     findings = report_in(tmp_path / "quantized_model")["findings"]
     assert [(node, text.split(",")[0]) for node, text in told[:2]] == [
         ("quantized_model", "epoch 1/2"),
@@ -272,7 +274,7 @@ def test_gains_that_the_training_loses_are_on_record_or_leave_no_model(autoencod
     model = quantize(clustered, tmp_path, autoencoder, collaboration="plain", learning_rate=1e-2)
     lost = gains(tmp_path / "quantized_model")["lost"]
     assert "encode/kernel had 50.0% zeros after clustering, and has " in lost[0]
-    assert model.get_string_custom_property(names.LOST_GAINS) == "; ".join(lost)
+    assert model.get_string_custom_property(metadata_keys.LOST_GAINS) == "; ".join(lost)
     config = QuantizationConfig(
         scheme="int8",
         training="qat",
@@ -280,7 +282,9 @@ def test_gains_that_the_training_loses_are_on_record_or_leave_no_model(autoencod
         on_lost_gain="error",
     )
     with pytest.raises(ModelError, match=r"% in the int8 file"):
-        run_stage(QuantizerExecutor, "quantized_model", clustered, tmp_path / "b", config, specimen_data(autoencoder))
+        run_executor(
+            QuantizerExecutor, "quantized_model", clustered, tmp_path / "b", config, specimen_data(autoencoder)
+        )
     assert not (tmp_path / "b" / "quantized_model").exists()
     assert not list((tmp_path / "b").glob(".*.partial"))
 
@@ -289,7 +293,7 @@ def test_gains_that_the_training_loses_are_on_record_or_leave_no_model(autoencod
 def test_calibration_makes_integers_of_layers_that_can_not_be_trained(tmp_path):
     specimen = zoo.conv1d()
     inputs = specimen_artifacts(specimen, tmp_path)
-    records = tmp_path / "calibration" / names.CALIBRATION_RECORDS_FILE
+    records = tmp_path / "calibration" / file_names.CALIBRATION_RECORDS
     records.parent.mkdir()
     shutil.copy(tmp_path / "examples" / "Split-train" / "data-00000-of-00001.gz", records)
     partly = quantize(inputs, tmp_path / "partly", specimen)
@@ -297,7 +301,7 @@ def test_calibration_makes_integers_of_layers_that_can_not_be_trained(tmp_path):
     fully = quantize(inputs, tmp_path / "fully", specimen)
     assert "CONV_2D" in float_operations(read_tflite(Path(partly.uri)))
     assert float_operations(read_tflite(Path(fully.uri))) == ()
-    assert fully.get_string_custom_property(names.COLLABORATION) == "plain"
+    assert fully.get_string_custom_property(metadata_keys.COLLABORATION) == "plain"
 
 
 @pytest.mark.parametrize("scheme", ["float32", "float16"])
@@ -308,5 +312,5 @@ def test_conversion_alone_keeps_the_gains_and_records_no_training(clustered, tmp
     QuantizerExecutor().Do(inputs, {"quantized_model": [quantized], "model_run": []}, properties)
     content = gains(tmp_path / "quantized")
     assert [tensor["num_zeros"] for tensor in content["file"]["tensors"]] == [128, 128]
-    assert quantized.get_string_custom_property(names.SPARSITY) == "0.5"
-    assert not quantized.has_custom_property(names.TRAINING)
+    assert quantized.get_string_custom_property(metadata_keys.SPARSITY) == "0.5"
+    assert not quantized.has_custom_property(metadata_keys.TRAINING)

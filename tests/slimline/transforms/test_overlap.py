@@ -4,10 +4,10 @@ import apache_beam as beam
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
-from slimline import names
-from slimline.core.sampling.rank import SamplingConfig, bottom_k, rank
+from slimline.core.sampling.rank import SamplingConfig, bottom_k, record_rank
 from slimline.core.sampling.sketch import Sketch
 from slimline.errors import ExamplesError
+from slimline.names import file_names
 from slimline.transforms.overlap import FindSampled, find_in_file, union, write_found
 from slimline.transforms.sampling import Part, write_sample
 from tests.conftest import write_records
@@ -20,14 +20,14 @@ OTHERS = [record for record in RECORDS if record not in SAMPLED]
 
 
 def ranks(*records):
-    return frozenset(rank(record, 5).hex() for record in records)
+    return frozenset(record_rank(record, 5).hex() for record in records)
 
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sample")
     write_sample(Part(Sketch(10, tuple(SAMPLE))), str(folder), CONFIG)
-    return str(folder / names.CALIBRATION_MANIFEST_FILE)
+    return str(folder / file_names.CALIBRATION_MANIFEST)
 
 
 def write(path, records, *, compressed=True):

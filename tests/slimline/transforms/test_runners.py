@@ -7,8 +7,8 @@ import apache_beam as beam
 import pytest
 from dask import distributed
 
-from slimline import names
 from slimline.core.sampling.rank import SamplingConfig, Strata
+from slimline.names import file_names
 from slimline.transforms.overlap import FindSampled, write_found
 from slimline.transforms.runner import pinned_arguments
 from slimline.transforms.sampling import SampleFiles, source_files, write_sample
@@ -53,8 +53,8 @@ def sample(files, folder, arguments, config=CONFIG, before=lambda file: file):
         sources = pipeline | "Files" >> beam.Create(source_files(files)) | "Before" >> beam.Map(before)
         sampled = sources | "Sample" >> SampleFiles(config)
         _ = sampled | "Write" >> beam.Map(write_sample, str(folder), config)
-    manifest = json.loads((folder / names.CALIBRATION_MANIFEST_FILE).read_text())
-    return hashlib.sha256((folder / names.CALIBRATION_RECORDS_FILE).read_bytes()).hexdigest(), manifest
+    manifest = json.loads((folder / file_names.CALIBRATION_MANIFEST).read_text())
+    return hashlib.sha256((folder / file_names.CALIBRATION_RECORDS).read_bytes()).hexdigest(), manifest
 
 
 def find(files, manifest, path, arguments):
@@ -71,7 +71,7 @@ def expected(files, tmp_path_factory):
     digest, manifest = sample(files, folder, [])
     assert len(manifest["records"]) == 40
     assert (manifest["num_scanned"], manifest["is_exact"]) == (600, True)
-    return digest, manifest, folder / names.CALIBRATION_MANIFEST_FILE
+    return digest, manifest, folder / file_names.CALIBRATION_MANIFEST
 
 
 @pytest.mark.slow

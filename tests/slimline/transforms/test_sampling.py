@@ -12,10 +12,10 @@ from apache_beam.testing.util import assert_that, equal_to
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimline import names
-from slimline.core.sampling.rank import ALGORITHM, SamplingConfig, Strata, bottom_k, rank, record_digest
+from slimline.core.sampling.rank import ALGORITHM, SamplingConfig, Strata, bottom_k, record_digest, record_rank
 from slimline.core.sampling.sketch import Sketch
 from slimline.errors import ExamplesError
+from slimline.names import file_names
 from slimline.transforms.sampling import (
     FileSummary,
     MergeParts,
@@ -78,8 +78,8 @@ def run(files, config, folder, margin=1.0):
     with beam.Pipeline(runner="FnApiRunner") as pipeline:
         sampled = pipeline | beam.Create(source_files(files)) | SampleFiles(config, margin)
         _ = sampled | beam.Map(write_sample, str(folder), config)
-    content = (folder / names.CALIBRATION_RECORDS_FILE).read_bytes()
-    return content, json.loads((folder / names.CALIBRATION_MANIFEST_FILE).read_text())
+    content = (folder / file_names.CALIBRATION_RECORDS).read_bytes()
+    return content, json.loads((folder / file_names.CALIBRATION_MANIFEST).read_text())
 
 
 def read(path):
@@ -158,7 +158,7 @@ def test_the_records_file_has_the_same_bytes_whatever_the_files(tmp_path, num_sh
     expected, _ = run(write_shards(tmp_path / "one", 1), CONFIG, tmp_path / "expected")
     content, manifest = run(write_shards(tmp_path / "many", num_shards), CONFIG, tmp_path / "out", margin)
     assert content == expected
-    assert read(tmp_path / "out" / names.CALIBRATION_RECORDS_FILE) == [record for _, record in SAMPLE]
+    assert read(tmp_path / "out" / file_names.CALIBRATION_RECORDS) == [record for _, record in SAMPLE]
     assert manifest["is_exact"]
 
 
@@ -202,7 +202,7 @@ def test_many_files_send_about_as_many_records_as_are_sampled(tmp_path):
 
 def expected_of_labelled():
     """Returns the sample by sorting: extremes, then three of each label, then the smallest ranks."""
-    ordered = sorted(LABELLED, key=lambda record: rank(record, 1))
+    ordered = sorted(LABELLED, key=lambda record: record_rank(record, 1))
     parsed = {record: tf.train.Example.FromString(record).features.feature for record in ordered}
     sizes = {record: parsed[record]["size"].float_list.value[0] for record in ordered}
     labels = {record: parsed[record]["label"].int64_list.value[0] for record in ordered}
@@ -225,7 +225,7 @@ def test_strata_and_extremes_are_in_the_sample_whatever_the_files(tmp_path, num_
     files = write_shards(tmp_path / "in", num_shards, LABELLED, in_blocks=in_blocks)
     _, manifest = run(files, LABELLED_CONFIG, tmp_path / "out", margin)
     expected = expected_of_labelled()
-    assert read(tmp_path / "out" / names.CALIBRATION_RECORDS_FILE) == list(expected)
+    assert read(tmp_path / "out" / file_names.CALIBRATION_RECORDS) == list(expected)
     assert [record.get("reserved", []) for record in manifest["records"]] == list(expected.values())
     assert manifest["strata"] == {
         "feature": "label",
@@ -339,10 +339,10 @@ def test_records_and_manifest_are_written_in_order_of_rank(tmp_path):
         FileSummary("gs://some/a", "sha256:" + "1" * 64, 340),
     )
     write_sample(Part(Sketch(10, SAMPLE), files=files), str(folder), CONFIG)
-    written = read(folder / names.CALIBRATION_RECORDS_FILE)
+    written = read(folder / file_names.CALIBRATION_RECORDS)
     assert written == [record for _, record in SAMPLE]
     listing = f"{'1' * 64}  a\n{'2' * 64}  b\n"
-    assert json.loads((folder / names.CALIBRATION_MANIFEST_FILE).read_text()) == {
+    assert json.loads((folder / file_names.CALIBRATION_MANIFEST).read_text()) == {
         "schema_version": 2,
         "algorithm": ALGORITHM,
         "seed": 3,
@@ -358,7 +358,7 @@ def test_records_and_manifest_are_written_in_order_of_rank(tmp_path):
             {"path": "gs://some/a", "digest": "sha256:" + "1" * 64, "num_records": 340},
         ],
         "strata": None,
-        "records": [{"rank": rank(record, 3).hex(), "digest": record_digest(record)} for record in written],
+        "records": [{"rank": record_rank(record, 3).hex(), "digest": record_digest(record)} for record in written],
         "errors": [],
     }
 
@@ -366,5 +366,5 @@ def test_records_and_manifest_are_written_in_order_of_rank(tmp_path):
 def test_an_error_comes_back_from_the_manifest(tmp_path):
     error = ExamplesError("this", "that", "do")
     write_sample(Part(Sketch(10), errors=(error,)), str(tmp_path), CONFIG)
-    manifest = json.loads((tmp_path / names.CALIBRATION_MANIFEST_FILE).read_text())
+    manifest = json.loads((tmp_path / file_names.CALIBRATION_MANIFEST).read_text())
     assert [str(ExamplesError(*parts)) for parts in manifest["errors"]] == [str(error)]

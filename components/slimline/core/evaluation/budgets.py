@@ -62,7 +62,7 @@ def require_measured(config: GateConfig, names: Sequence[str]) -> None:
 
 
 def measured_on_device(candidate: Candidate, config: GateConfig) -> DeviceMeasurement | None:
-    """Returns what was measured of a candidate on a device; nothing when there is no measurement.
+    """Returns what was measured of a candidate on a device; None when there is no measurement.
 
     Raises:
       ConfigError: The measurement can't be read, or is that of another file.

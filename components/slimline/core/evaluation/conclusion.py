@@ -7,7 +7,6 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from slimline import names
 from slimline.core.evaluation.accumulators import ModelTally, Tallies
 from slimline.core.evaluation.budgets import (
     judge_budgets,
@@ -39,6 +38,7 @@ from slimline.core.models.saving import gzip_size
 from slimline.core.targets.device import DeviceMeasurement
 from slimline.core.targets.report import TargetReport
 from slimline.errors import ExamplesError, ModelError
+from slimline.names import schema_versions
 
 Decision: TypeAlias = Literal["pass", "fail", "undecided"]
 Tell: TypeAlias = Callable[[str], None]
@@ -51,7 +51,7 @@ class CandidateReport:
     Attributes:
       name: As given.
       scheme: As given.
-      content_digest: `sha256:<hex>` of the `.tflite` file; nothing when it could not be read.
+      content_digest: `sha256:<hex>` of the `.tflite` file; None when it could not be read.
       size_bytes: Of the file.
       gzip_bytes: Of the file after gzip at level 9.
       metrics: Value by metric; empty when the model could not be evaluated.
@@ -100,7 +100,7 @@ class Evaluation:
       slices: Examples in each slice.
       baseline: Metrics of the original model, with size and latency of its plain float32 conversion.
       candidates: In the order given.
-      chosen: Name of the candidate to ship, or nothing.
+      chosen: Name of the candidate to ship, or None.
       nearest_miss: Name of the candidate that came closest when none passes.
       warnings: What a reader should know of the examples.
     """
@@ -114,7 +114,7 @@ class Evaluation:
     chosen: str | None
     nearest_miss: str | None
     warnings: tuple[str, ...] = ()
-    schema_version: int = field(default=names.EVALUATION_VERSION)
+    schema_version: int = field(default=schema_versions.EVALUATION)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the content of `evaluation.json`, in full precision."""

@@ -103,5 +103,5 @@ def describe_baseline(
 
 
 def finite_or_none(value: float) -> float | None:
-    """Returns a number that JSON can hold, or nothing."""
+    """Returns a number that JSON can hold, or None."""
     return value if np.isfinite(value) else None

@@ -20,7 +20,7 @@ from slimline.core.evaluation.model_server import Ends, load, predict
 from slimline.core.evaluation.slices import OVERALL, slice_names
 from slimline.core.examples.batches import ExamplesConfig, as_numpy, labelled_batches
 from slimline.core.examples.example_features import example_parser
-from slimline.core.examples.records import Records
+from slimline.core.examples.records import FileSet
 from slimline.core.isolation import IsolatedError, IsolatedProcess
 from slimline.core.models.loading import TrainedModel
 from slimline.errors import ConfigError, ExamplesError, ModelError, near_miss
@@ -133,7 +133,7 @@ class Evaluator:
         self.close()
 
     def _batches(self, file: str) -> Iterator[Batch]:
-        records = Records((file,), 0)
+        records = FileSet((file,))
         dataset = labelled_batches(
             records,
             self._schema,
@@ -196,7 +196,7 @@ class RunningCandidate:
 
     Args:
       candidate: The candidate.
-      baseline: The original, whose inputs and outputs it must have; nothing to leave that unchecked.
+      baseline: The original, whose inputs and outputs it must have; None to leave that unchecked.
       output: Which output is judged.
       config: Limits of time and memory.
 
@@ -229,7 +229,7 @@ class RunningCandidate:
             self._is_running = True
 
     def finish(self, shape: tuple[int, ...]) -> np.ndarray | None:
-        """Returns its predictions, which must be of a shape; nothing after a failure."""
+        """Returns its predictions, which must be of a shape; None after a failure."""
         if not self._is_running or self._process is None:
             return None
         self._is_running = False

@@ -102,12 +102,12 @@ class GateConfig(Config):
 
     Attributes:
       split: Name of the Examples split to measure on.
-      training_split: The split that the model was trained on: records in both are told. Nothing when there is none.
+      training_split: The split that the model was trained on: records in both are told. None when there is none.
       thresholds: Limits on metrics. There must be at least one: size alone proves nothing.
       metrics: Further metrics to report without a limit.
       custom_metrics: Metrics of your own.
       output: Which output is judged, for models of several.
-      confidence: Level of the one-sided bounds by which limits are judged, in (0.5, 1); nothing for the bare figures.
+      confidence: Level of the one-sided bounds by which limits are judged, in (0.5, 1); None for the bare figures.
       correction: `bonferroni` divides the risk of error among the slices that a limit is applied to; `none` does not.
       slices: How the data is cut.
       min_slice_examples: Slices of fewer examples are reported, and not judged.

@@ -116,7 +116,7 @@ def num_examples_to_decide(estimate: Estimate, limit: float, num_examples: int) 
     It takes the figure as it is and lets its interval shrink with the root of the number.
 
     Returns:
-      A number of further examples; nothing when the figure is on the limit, where no number would do.
+      A number of further examples; None when the figure is on the limit, where no number would do.
     """
     distance = abs(limit - estimate.value)
     reach = (estimate.upper if limit >= estimate.value else estimate.value) - (

@@ -27,12 +27,12 @@ class Verdict:
       slice: Of the data; empty for what has no data.
       limit: The limit.
       is_upper: Whether it is the largest value allowed, and not the smallest.
-      value: As measured; nothing when it could not be.
+      value: As measured; None when it could not be.
       lower: Lower confidence bound, where there is one.
       upper: Upper confidence bound, where there is one.
       num_examples: Examples that it rests on.
       outcome: `pass`, `fail`, `undecided`, or `not judged` for too small a slice.
-      more_examples: How many more would decide, when they do not suffice; nothing when that can't be told.
+      more_examples: How many more would decide, when they do not suffice; None when that can't be told.
       text: All of it as a sentence.
     """
 
@@ -216,7 +216,7 @@ def judge_estimate(
       limit: The limit.
       is_upper: Whether it is the largest value allowed.
       num_examples: Examples that it rests on.
-      level: Of the bounds; nothing to compare the bare figure.
+      level: Of the bounds; None to compare the bare figure.
     """
     outcome: Outcome
     if level is None:

@@ -50,7 +50,7 @@ class Metric:
       kind: `binary` for the mean of zeros and ones, `mean` for the mean of other numbers, `ratio` for the rest. It says
         which confidence interval fits.
       counts: Whether all rows are whole numbers, whose sums are exact.
-      of_baseline: The baseline's own value, where the metric compares with the baseline; nothing where it is measured.
+      of_baseline: The baseline's own value, where the metric compares with the baseline; None where it is measured.
     """
 
     rows: Callable[[Outcome], np.ndarray]

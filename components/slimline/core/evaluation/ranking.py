@@ -16,7 +16,7 @@ class Contender:
       loss: How much worse than the baseline in the primary metric; less is better.
       size_bytes: Of the file.
       gzip_bytes: Of the file after gzip.
-      latency_ms: Median on this host; nothing when it was not measured.
+      latency_ms: Median on this host; None when it was not measured.
     """
 
     loss: float

@@ -17,7 +17,7 @@ from slimline.core.examples.features import (
     schema_spec,
     to_inputs,
 )
-from slimline.core.examples.records import Records, open_records
+from slimline.core.examples.records import CheckedRecords, FileSet, open_records
 from slimline.core.models.loading import TrainedModel
 from slimline.core.user_code import load_function
 from slimline.errors import ConfigError, ExamplesError
@@ -69,7 +69,7 @@ class ExamplesConfig(Config):
 
 
 def labelled_batches(
-    records: Records,
+    records: FileSet,
     schema: schema_pb2.Schema,
     model: TrainedModel,
     config: ExamplesConfig,
@@ -81,7 +81,7 @@ def labelled_batches(
     """Reads a split as a dataset of (inputs, label).
 
     Args:
-      records: The split's files.
+      records: The split's files; checked ones for shuffling.
       schema: Schema of the Examples.
       model: Model whose inputs the features are matched with.
       config: Label and input features, or the user's own functions.
@@ -103,6 +103,7 @@ def labelled_batches(
     parse = _labelled_parser(schema, model, config)
     dataset = open_records(records)
     if shuffle_seed is not None:
+        assert isinstance(records, CheckedRecords)
         dataset = dataset.shuffle(min(records.num_records, _SHUFFLE_BUFFER), seed=shuffle_seed)
     serialized = dataset.batch(batch_size)
     batches = serialized.map(parse).prefetch(1)
@@ -112,7 +113,7 @@ def labelled_batches(
 
 
 def representative_inputs(
-    records: Records, schema: schema_pb2.Schema, model: TrainedModel, config: ExamplesConfig
+    records: FileSet, schema: schema_pb2.Schema, model: TrainedModel, config: ExamplesConfig
 ) -> Iterator[dict[str, Any]]:
     """Yields one example after the other as NumPy arrays of shape (1, …) by input name; labels are not needed.
 
@@ -133,7 +134,7 @@ def representative_inputs(
     yield from as_numpy(open_records(records).batch(1).map(parse), records)
 
 
-def check_batches(dataset: tf.data.Dataset, records: Records) -> int:
+def check_batches(dataset: tf.data.Dataset, records: FileSet) -> int:
     """Reads a dataset once before any training, and returns the number of its examples.
 
     Raises:
@@ -154,7 +155,7 @@ def check_batches(dataset: tf.data.Dataset, records: Records) -> int:
     return num_examples
 
 
-def as_numpy(dataset: tf.data.Dataset, records: Records) -> Iterator[Any]:
+def as_numpy(dataset: tf.data.Dataset, records: FileSet) -> Iterator[Any]:
     """Iterates over a dataset's batches as NumPy arrays.
 
     Raises:
@@ -213,7 +214,7 @@ def _parser_with_preprocessing_fn(path: str, schema: schema_pb2.Schema) -> _Pars
 
 
 def _read_with_input_fn(
-    path: str, records: Records, schema: schema_pb2.Schema, model: TrainedModel, batch_size: int
+    path: str, records: FileSet, schema: schema_pb2.Schema, model: TrainedModel, batch_size: int
 ) -> tf.data.Dataset:
     dataset = load_function(path, "input_fn")(list(records.files), schema, batch_size)
     if not isinstance(dataset, tf.data.Dataset):

@@ -15,15 +15,24 @@ _CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class Records:
-    """The files of one split, read through once: none is broken.
+class FileSet:
+    """TFRecord files, of which nobody has read a record yet.
 
     Attributes:
-      files: Paths or URIs of TFRecord files, sorted.
-      num_records: Records in all files together.
+      files: Paths or URIs, sorted.
     """
 
     files: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CheckedRecords(FileSet):
+    """The files of one split, read through once: none is broken.
+
+    Attributes:
+      num_records: Records in all files together; at least one.
+    """
+
     num_records: int
 
 
@@ -39,7 +48,7 @@ def list_files(split_uri: str) -> tuple[str, ...]:
     return tuple(files)
 
 
-def check_records(files: Sequence[str]) -> Records:
+def check_records(files: Sequence[str]) -> CheckedRecords:
     """Reads every record once, so that a broken file is found before any training.
 
     Raises:
@@ -50,7 +59,7 @@ def check_records(files: Sequence[str]) -> Records:
         raise ExamplesError(
             f"no records in {', '.join(files)}", "at least one record", "check that ExampleGen fills this split"
         )
-    return Records(tuple(files), num_records)
+    return CheckedRecords(tuple(files), num_records)
 
 
 def read_all(files: Sequence[str]) -> Iterator[bytes]:
@@ -89,7 +98,7 @@ def has_records(files: Sequence[str]) -> bool:
     return False
 
 
-def open_records(records: Records) -> tf.data.Dataset:
+def open_records(records: FileSet) -> tf.data.Dataset:
     """Opens files in their order, each compressed or not, as a dataset of serialized records."""
     parts = []
     for file in records.files:

@@ -16,10 +16,10 @@ import h5py
 import tensorflow as tf
 import tf_keras
 
-from slimline import names
 from slimline.core.models.keras3 import load_keras3
 from slimline.core.user_code import load_custom_objects
 from slimline.errors import ModelError
+from slimline.names import file_names
 
 _KERAS_FILES = ("*.keras", "*.h5")
 _REMEDY = "export a functional or Sequential model: `model.save(fn_args.serving_model_dir)` of tf_keras"
@@ -152,7 +152,7 @@ def _revived_layers(model: tf_keras.Model) -> list[str]:
 
 
 def _find(folder: Path) -> _Found:
-    serving = folder / names.SERVING_FOLDER
+    serving = folder / file_names.SERVING_FOLDER
     place = serving if serving.is_dir() else folder
     if not place.exists():
         raise ModelError(f"no folder {place}", "a model", "check the path, and that the Trainer wrote a model")

@@ -13,9 +13,9 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
-from slimline import names
 from slimline.core.models.loading import TrainedModel
 from slimline.errors import ModelError
+from slimline.names import file_names
 
 _SIGNATURE = "serving_default"
 
@@ -30,12 +30,12 @@ def save_keras_model(model: tf_keras.Model, folder: Path) -> None:
       ModelError: An input has a name that TensorFlow can't export.
     """
     signatures = {_SIGNATURE: _serving_function(model, model.output_names, batch_size=None)}
-    model.save(folder / names.SERVING_FOLDER, save_format="tf", save_traces=False, signatures=signatures)
+    model.save(folder / file_names.SERVING_FOLDER, save_format="tf", save_traces=False, signatures=signatures)
 
 
 def write_tflite(content: bytes, folder: Path) -> Path:
     """Writes a `.tflite` file to `folder/Format-Serving/tflite` and returns its path."""
-    path = folder / names.SERVING_FOLDER / names.TFLITE_FILE
+    path = folder / file_names.SERVING_FOLDER / file_names.TFLITE
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     return path
@@ -47,7 +47,7 @@ def read_tflite(folder: Path) -> bytes:
     Raises:
       ModelError: There is none.
     """
-    candidates = [folder / names.SERVING_FOLDER / names.TFLITE_FILE, folder / names.TFLITE_FILE, folder]
+    candidates = [folder / file_names.SERVING_FOLDER / file_names.TFLITE, folder / file_names.TFLITE, folder]
     for path in candidates:
         if path.is_file():
             return path.read_bytes()

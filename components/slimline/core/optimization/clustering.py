@@ -16,7 +16,7 @@ from tensorflow_model_optimization.python.core.clustering.keras.experimental imp
 from slimline.core.models.weights import count_kernels, optimized_kernels
 from slimline.core.optimization.preflight import plan
 from slimline.core.optimization.rules import LayerRule, first_match, require_matches
-from slimline.core.optimization.techniques import OptimizedModel, StageConfig, Technique
+from slimline.core.optimization.techniques import OptimizedModel, Technique, TechniqueConfig
 from slimline.core.optimization.tfmot_support import MIN_CLUSTERS, num_clusterable
 from slimline.core.optimization.training import Watch, compile_like, fine_tune, num_steps
 from slimline.core.optimization.weight_history import freeze_gains
@@ -34,13 +34,13 @@ class ClusteringRule(LayerRule):
     """A number of clusters for some of the layers.
 
     Attributes:
-      num_clusters: As in `ClusteringConfig`; nothing leaves these layers as they are.
+      num_clusters: As in `ClusteringConfig`; None leaves these layers as they are.
     """
 
     num_clusters: int | None = Field(ge=MIN_CLUSTERS)
 
 
-class ClusteringConfig(StageConfig):
+class ClusteringConfig(TechniqueConfig):
     """How many values each kernel may keep.
 
     Attributes:

@@ -13,16 +13,20 @@ from slimline.core.models.loading import WAY_OUT, SavedModelGraph, TrainedModel
 from slimline.core.models.rebuilding import rebuild
 from slimline.core.models.weights import kernels, non_finite_variables
 from slimline.core.optimization.techniques import Technique
-from slimline.core.optimization.tfmot_support import clustering_obstacle, pruning_obstacle, qat_obstacle
+from slimline.core.optimization.tfmot_support import (
+    clustering_unsupported_reason,
+    pruning_unsupported_reason,
+    qat_unsupported_reason,
+)
 from slimline.errors import ModelError
 
 # TFMOT makes layers with automatic names: those of a loaded model must not be among them.
 _QAT_PREFIX = "qat_"
 
-_OBSTACLES: Mapping[Technique, Callable[[tf_keras.layers.Layer], str | None]] = {
-    Technique.PRUNING: pruning_obstacle,
-    Technique.CLUSTERING: clustering_obstacle,
-    Technique.QAT: qat_obstacle,
+_UNSUPPORTED_REASONS: Mapping[Technique, Callable[[tf_keras.layers.Layer], str | None]] = {
+    Technique.PRUNING: pruning_unsupported_reason,
+    Technique.CLUSTERING: clustering_unsupported_reason,
+    Technique.QAT: qat_unsupported_reason,
 }
 
 
@@ -51,7 +55,7 @@ def plan(model: tf_keras.Model, technique: Technique) -> Plan:
     """
     blockers = find_blockers(model)
     if not blockers:
-        planned = decide(model, technique)
+        planned = choose_layers(model, technique)
         if planned.covered:
             return planned
         blockers = (nothing_covered(planned, technique),)
@@ -80,15 +84,15 @@ def find_blockers(model: TrainedModel) -> tuple[str, ...]:
     return tuple(blockers)
 
 
-def decide(model: tf_keras.Model, technique: Technique) -> Plan:
+def choose_layers(model: tf_keras.Model, technique: Technique) -> Plan:
     """Rebuilds a model and decides which layers a technique is applied to, perhaps to none."""
     prefix = _QAT_PREFIX if technique is Technique.QAT else ""
     copy = rebuild(model, prefix=prefix)
     # Decided for all layers before any is wrapped: wrapping adds connections to them.
-    obstacle = _OBSTACLES[technique]
+    unsupported_reason = _UNSUPPORTED_REASONS[technique]
     if technique is Technique.QAT:
-        obstacle = partial(qat_obstacle, outputs=copy.output_names)
-    reasons = {layer.name: obstacle(layer) for layer in copy.layers if _concerns(layer, technique)}
+        unsupported_reason = partial(qat_unsupported_reason, outputs=copy.output_names)
+    reasons = {layer.name: unsupported_reason(layer) for layer in copy.layers if _concerns(layer, technique)}
     left = {name.removeprefix(prefix): reason for name, reason in reasons.items() if reason is not None}
     return Plan(copy, prefix, tuple(name for name, reason in reasons.items() if reason is None), left)
 

@@ -12,7 +12,7 @@ import tf_keras
 from slimline.core.models.weights import count_kernels
 from slimline.core.optimization.preflight import plan
 from slimline.core.optimization.pruning_config import PruningConfig
-from slimline.core.optimization.pruning_targets import layer_targets, require_reached, structure_obstacle
+from slimline.core.optimization.pruning_targets import layer_targets, require_reached, structure_unsupported_reason
 from slimline.core.optimization.rules import require_matches
 from slimline.core.optimization.techniques import OptimizedModel, Technique
 from slimline.core.optimization.training import Watch, compile_like, fine_tune, num_steps
@@ -67,7 +67,7 @@ def prune(
     layers = [planned.model.get_layer(name) for name in planned.covered]
     require_matches(config.rules, layers)
     targets = layer_targets(planned.model, layers, config)
-    left = {layer.name: structure_obstacle(layer, config) for layer in layers}
+    left = {layer.name: structure_unsupported_reason(layer, config) for layer in layers}
     options = {name: _options(target, steps, config) for name, target in targets.items() if target and not left[name]}
     if not options:
         raise ConfigError(

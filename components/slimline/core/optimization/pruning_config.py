@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from slimline.core.optimization.rules import LayerRule
-from slimline.core.optimization.techniques import StageConfig
+from slimline.core.optimization.techniques import TechniqueConfig
 
 _DEFAULT_SPARSITY = 0.5
 
@@ -20,7 +20,7 @@ class PruningRule(LayerRule):
     target_sparsity: float = Field(ge=0, lt=1)
 
 
-class PruningConfig(StageConfig):
+class PruningConfig(TechniqueConfig):
     """How far, how fast and in which structure to prune.
 
     Attributes:

@@ -47,8 +47,8 @@ def _global_targets(model: tf_keras.Model, layers: Sequence[tf_keras.layers.Laye
     return {name: min(float(np.mean(values < threshold)), 1 - 1 / values.size) for name, values in magnitudes.items()}
 
 
-def structure_obstacle(layer: tf_keras.layers.Layer, config: PruningConfig) -> str | None:
-    """Returns why a layer's kernels can't have zeros in the structure asked for, or nothing when they can."""
+def structure_unsupported_reason(layer: tf_keras.layers.Layer, config: PruningConfig) -> str | None:
+    """Returns why a layer's kernels can't have zeros in the structure asked for, or None when they can."""
     shapes = [values.shape for _, values in optimized_kernels(layer)]
     if config.block_size is not None:
         if any(len(shape) != 2 for shape in shapes):

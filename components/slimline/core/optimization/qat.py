@@ -30,7 +30,7 @@ from tensorflow_model_optimization.python.core.quantization.keras.default_8bit.d
 from slimline.core.models.weights import count_layer
 from slimline.core.optimization.preflight import Plan, plan
 from slimline.core.optimization.techniques import Technique
-from slimline.core.optimization.tfmot_support import activation_obstacle
+from slimline.core.optimization.tfmot_support import activation_unsupported_reason
 from slimline.core.optimization.training import FineTuningConfig, Watch, fine_tune, num_steps
 from slimline.core.optimization.weight_history import Collaboration, collaboration_of, freeze_gains
 from slimline.errors import ConfigError, near_miss
@@ -44,7 +44,7 @@ class QatConfig(FineTuningConfig):
     """How to train a model to be quantized.
 
     Attributes:
-      collaboration: What the training keeps of earlier stages: `plain` nothing, `pqat` zeros, `cqat` clusters, `pcqat`
+      collaboration: What the training keeps of earlier gains: `plain` nothing, `pqat` zeros, `cqat` clusters, `pcqat`
         both. `auto` decides kernel by kernel, from the weights; a name forces it for all.
       skip_layers: Patterns for names of layers that stay as they are, with `*` and `?` as in file names.
     """
@@ -119,7 +119,7 @@ def train_quantization_aware(
             return layer
         return tfmot.quantization.keras.quantize_annotate_layer(layer)
 
-    # What is trained as it is would lose what an earlier stage made of it.
+    # What is trained as it is would lose what an earlier technique made of it.
     freeze_gains(layer for layer in planned.model.layers if layer.name not in planned.covered)
     annotated = tf_keras.models.clone_model(planned.model, clone_function=annotate)
     with tfmot.quantization.keras.quantize_scope():
@@ -191,7 +191,7 @@ class _PreservingRegistry(Default8BitQuantizeRegistry):
 
     def supports(self, layer: tf_keras.layers.Layer) -> bool:
         # TFMOT asks this of layers that are left, to quantize their outputs, and breaks off at an unknown activation.
-        return super().supports(layer) and activation_obstacle(layer) is None
+        return super().supports(layer) and activation_unsupported_reason(layer) is None
 
     def get_quantize_config(self, layer: tf_keras.layers.Layer) -> Any:
         kind = _collaboration(layer, self._config)

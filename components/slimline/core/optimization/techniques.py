@@ -19,12 +19,12 @@ class Technique(StrEnum):
     QAT = "qat"
 
 
-class StageConfig(FineTuningConfig):
+class TechniqueConfig(FineTuningConfig):
     """What the configurations of pruning and clustering share.
 
     Attributes:
       custom_objects: Dotted path of a module with layers and functions of the user's own.
-      on_lost_gain: What to do when zeros or clusters that an earlier stage made are lost: say so, or fail.
+      on_lost_gain: What to do when zeros or clusters that an earlier technique made are lost: say so, or fail.
     """
 
     custom_objects: str | None = None

@@ -30,8 +30,8 @@ _QAT_ACTIVATIONS = frozenset({"softmax", "sigmoid", "tanh", "gelu", "linear", "r
 _QAT_ACTIVATION_LAYERS = frozenset({"relu", "swish", "gelu", "relu6", "linear", "softmax", "sigmoid", "tanh"})
 
 
-def pruning_obstacle(layer: tf_keras.layers.Layer) -> str | None:
-    """Returns why a layer with kernels can't be pruned, or nothing when it can."""
+def pruning_unsupported_reason(layer: tf_keras.layers.Layer) -> str | None:
+    """Returns why a layer with kernels can't be pruned, or None when it can."""
     if isinstance(layer, _DEPTHWISE):
         return "depthwise kernels are few weights that each matter much: TFMOT leaves them"
     if hasattr(layer, "get_prunable_weights"):
@@ -41,8 +41,8 @@ def pruning_obstacle(layer: tf_keras.layers.Layer) -> str | None:
     return None
 
 
-def clustering_obstacle(layer: tf_keras.layers.Layer) -> str | None:
-    """Returns why a layer with kernels can't be clustered, or nothing when it can."""
+def clustering_unsupported_reason(layer: tf_keras.layers.Layer) -> str | None:
+    """Returns why a layer with kernels can't be clustered, or None when it can."""
     if isinstance(layer, _DEPTHWISE):
         return "depthwise kernels lose too much when clustered: TFMOT leaves them"
     if not ClusteringRegistry.supports(layer) or not layer.trainable_weights:
@@ -58,8 +58,8 @@ def num_clusterable(layer: tf_keras.layers.Layer) -> int:
     return min((np.unique(values).size for _, values in optimized_kernels(layer)), default=0)
 
 
-def qat_obstacle(layer: tf_keras.layers.Layer, outputs: Collection[str] = ()) -> str | None:
-    """Returns why a layer can't be trained to be quantized, or nothing when it can.
+def qat_unsupported_reason(layer: tf_keras.layers.Layer, outputs: Collection[str] = ()) -> str | None:
+    """Returns why a layer can't be trained to be quantized, or None when it can.
 
     Args:
       layer: A layer of a model that was rebuilt, so that its nodes are those of this model alone.
@@ -69,14 +69,14 @@ def qat_obstacle(layer: tf_keras.layers.Layer, outputs: Collection[str] = ()) ->
     if len(layer._inbound_nodes) > 1:
         return f"it is called {len(layer._inbound_nodes)} times: TFMOT can't train a shared layer to be quantized"
     if isinstance(layer, _L.BatchNormalization):
-        return _normalization_obstacle(layer, outputs)
+        return _normalization_unsupported_reason(layer, outputs)
     if type(layer) is not _L.SeparableConv2D and not Default8BitQuantizeRegistry().supports(layer):
         return f"TFMOT trains no {kind} to be quantized"
-    return activation_obstacle(layer)
+    return activation_unsupported_reason(layer)
 
 
-def activation_obstacle(layer: tf_keras.layers.Layer) -> str | None:
-    """Returns why a layer's activation can't be trained to be quantized, or nothing when it can or there is none."""
+def activation_unsupported_reason(layer: tf_keras.layers.Layer) -> str | None:
+    """Returns why a layer's activation can't be trained to be quantized, or None when it can or there is none."""
     activation = _activation_name(layer)
     known = _QAT_ACTIVATION_LAYERS if isinstance(layer, _L.Activation) else _QAT_ACTIVATIONS
     if activation is not None and activation not in known:
@@ -90,7 +90,7 @@ def _activation_name(layer: tf_keras.layers.Layer) -> str | None:
     return None if activation is None else getattr(activation, "__name__", type(activation).__name__)
 
 
-def _normalization_obstacle(layer: tf_keras.layers.Layer, outputs: Collection[str]) -> str | None:
+def _normalization_unsupported_reason(layer: tf_keras.layers.Layer, outputs: Collection[str]) -> str | None:
     producers = tf.nest.flatten(layer._inbound_nodes[0].inbound_layers)
     if len(producers) != 1 or type(producers[0]) not in _FOLDING:
         return "it does not follow a Conv2D, DepthwiseConv2D or Dense into which it could be folded"
@@ -99,6 +99,6 @@ def _normalization_obstacle(layer: tf_keras.layers.Layer, outputs: Collection[st
         return "the layer that it follows has an activation of its own, so that it can't be folded into it"
     if producer.name in outputs or len(producer._outbound_nodes) > 1 or len(producer._inbound_nodes) > 1:
         return "the layer that it follows feeds others too, so that it can't be folded into it"
-    if qat_obstacle(producer) is not None:
+    if qat_unsupported_reason(producer) is not None:
         return "the layer that it follows stays in float"
     return None

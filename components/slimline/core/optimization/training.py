@@ -111,7 +111,7 @@ def fine_tune(
 
 
 def compile_like(model: tf_keras.Model, original: tf_keras.Model, config: FineTuningConfig) -> None:
-    """Compiles `model` with the loss and the optimizer of `original`, so that the next stage finds them too.
+    """Compiles `model` with the loss and the optimizer of `original`, so that the next technique finds them too.
 
     Raises:
       ConfigError: Neither the original nor the configuration has a loss, or there is no loss, metric or optimizer of

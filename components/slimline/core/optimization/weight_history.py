@@ -1,7 +1,7 @@
-"""What each stage did to the weights, told from stage to stage, so that a lost gain does not go unseen.
+"""What each technique did to the weights, told from one to the next, so that a lost gain does not go unseen.
 
-A later stage can undo an earlier one without an error: training moves zeros away from zero, and quantization splits
-clusters (tensorflow/model-optimization#979, #1056). So the counts of all stages stand in a file beside the model.
+A later technique can undo an earlier one without an error: training moves zeros away from zero, and quantization splits
+clusters (tensorflow/model-optimization#979, #1056). So the counts after each of them stand in a file beside the model.
 """
 
 import json
@@ -12,10 +12,10 @@ from typing import Any, Literal, TypeAlias
 
 import tf_keras
 
-from slimline import names
 from slimline.core.models.weights import KernelCount, count_kernels, count_layer, max_distinct, sparsity
 from slimline.core.tflite.flatbuffer import WeightTensor
 from slimline.errors import ModelError
+from slimline.names import file_names, metadata_keys, schema_versions
 
 ORIGINAL = "original"
 
@@ -32,8 +32,8 @@ Collaboration: TypeAlias = Literal["plain", "pqat", "cqat", "pcqat"]
 
 
 @dataclass(frozen=True)
-class Stage:
-    """A model's kernels after a stage.
+class WeightSnapshot:
+    """A model's kernels as a technique left them.
 
     Attributes:
       name: `original`, or what was done: `pruning`, `clustering`.
@@ -59,7 +59,7 @@ def is_clustered(count: KernelCount) -> bool:
 
 
 def collaboration_of(count: KernelCount) -> Collaboration:
-    """Returns which quantization-aware training keeps what an earlier stage made of a kernel."""
+    """Returns which quantization-aware training keeps what an earlier technique made of a kernel."""
     kinds: dict[tuple[bool, bool], Collaboration] = {
         (True, True): "pcqat",
         (True, False): "pqat",
@@ -70,9 +70,9 @@ def collaboration_of(count: KernelCount) -> Collaboration:
 
 
 def freeze_gains(layers: Iterable[tf_keras.layers.Layer]) -> tuple[str, ...]:
-    """Excludes layers from training that an earlier stage pruned or clustered, and returns their names.
+    """Excludes layers from training that an earlier technique pruned or clustered, and returns their names.
 
-    For layers which the present stage leaves alone: their weights would be trained without regard for what was gained.
+    For layers that the present one leaves alone: their weights would be trained without regard for what was gained.
     """
     frozen = [
         layer
@@ -84,21 +84,21 @@ def freeze_gains(layers: Iterable[tf_keras.layers.Layer]) -> tuple[str, ...]:
     return tuple(layer.name for layer in frozen)
 
 
-def load_history(folder: Path, model: tf_keras.Model) -> tuple[Stage, ...]:
-    """Returns the stages that a model went through, told by the file beside it; a model without one is the original."""
-    path = folder / names.GAINS_FILE
+def load_history(folder: Path, model: tf_keras.Model) -> tuple[WeightSnapshot, ...]:
+    """Returns what each technique left, as the file beside a model tells; a model without one is the original."""
+    path = folder / file_names.GAINS
     if not path.is_file():
-        return (Stage(ORIGINAL, count_kernels(model)),)
+        return (WeightSnapshot(ORIGINAL, count_kernels(model)),)
     content = json.loads(path.read_text())
     return tuple(
-        Stage(stage["name"], tuple(KernelCount(**kernel) for kernel in stage["kernels"]), stage["left"])
+        WeightSnapshot(stage["name"], tuple(KernelCount(**kernel) for kernel in stage["kernels"]), stage["left"])
         for stage in content["stages"]
     )
 
 
 def save_history(
     folder: Path,
-    history: Sequence[Stage],
+    history: Sequence[WeightSnapshot],
     lost: Sequence[str],
     *,
     tensors: Sequence[WeightTensor] | None = None,
@@ -108,15 +108,15 @@ def save_history(
 
     Args:
       folder: The model's artifact.
-      history: All stages, the original first.
-      lost: What the last stage lost, in words.
+      history: All snapshots, the original first.
+      lost: What the last technique lost, in words.
       tensors: The kernels of the `.tflite` file, when there is one.
       training: What quantization-aware training kept of which layer, and which layers it left, when there was any.
     """
-    path = folder / names.GAINS_FILE
+    path = folder / file_names.GAINS
     content: dict[str, Any] = {
-        "schema_version": 1,
-        "stages": [_describe(stage) for stage in history],
+        "schema_version": schema_versions.GAINS,
+        "stages": [_describe(snapshot) for snapshot in history],
         "lost": list(lost),
     }
     if training is not None:
@@ -131,12 +131,12 @@ def summarize_file(tensors: Sequence[WeightTensor]) -> dict[str, float | int]:
     """Returns the share of zeros in all kernels of a file, and the most different values in a channel of one."""
     num_weights = sum(tensor.num_weights for tensor in tensors)
     return {
-        names.SPARSITY: sum(tensor.num_zeros for tensor in tensors) / max(1, num_weights),
-        names.MAX_DISTINCT_PER_CHANNEL: max((tensor.max_distinct_per_channel for tensor in tensors), default=0),
+        metadata_keys.SPARSITY: sum(tensor.num_zeros for tensor in tensors) / max(1, num_weights),
+        metadata_keys.MAX_DISTINCT_PER_CHANNEL: max((tensor.max_distinct_per_channel for tensor in tensors), default=0),
     }
 
 
-def lost_gains(before: Stage, after: Stage) -> tuple[str, ...]:
+def lost_gains(before: WeightSnapshot, after: WeightSnapshot) -> tuple[str, ...]:
     """Returns in words what `before` had and `after` has no more, layer by layer."""
     new = _by_place(after)
     lost: list[str] = []
@@ -157,7 +157,7 @@ def lost_gains(before: Stage, after: Stage) -> tuple[str, ...]:
     return tuple(lost)
 
 
-def lost_in_file(before: Stage, tensors: Sequence[WeightTensor], scheme: str) -> tuple[str, ...]:
+def lost_in_file(before: WeightSnapshot, tensors: Sequence[WeightTensor], scheme: str) -> tuple[str, ...]:
     """Returns in words what the Keras model had and its `.tflite` file has no more.
 
     Kernels are found in the file by the name of their layer and their size, or by a size that no other has. A recurrent
@@ -199,10 +199,10 @@ def require_kept(lost: Sequence[str], on_lost_gain: Literal["warn", "error"]) ->
         )
 
 
-def _by_place(stage: Stage) -> dict[tuple[str, int], KernelCount]:
+def _by_place(snapshot: WeightSnapshot) -> dict[tuple[str, int], KernelCount]:
     """Returns kernels by layer and position in it, since the two kernels of a layer may have one name."""
     places: dict[tuple[str, int], KernelCount] = {}
-    for kernel in stage.kernels:
+    for kernel in snapshot.kernels:
         places[kernel.layer, sum(layer == kernel.layer for layer, _ in places)] = kernel
     return places
 
@@ -223,14 +223,14 @@ def _find(kernel: KernelCount, kernels: Sequence[KernelCount], tensors: Sequence
     return nameless[places[0]] if places and len(nameless) == len(without) else None
 
 
-def _describe(stage: Stage) -> dict[str, Any]:
+def _describe(snapshot: WeightSnapshot) -> dict[str, Any]:
     summary: Mapping[str, Any] = {
-        "sparsity": sparsity(stage.kernels),
-        "sparsity_int8": _share_int8(stage.kernels),
-        "max_distinct_weights": max_distinct(stage.kernels),
+        "sparsity": sparsity(snapshot.kernels),
+        "sparsity_int8": _share_int8(snapshot.kernels),
+        "max_distinct_weights": max_distinct(snapshot.kernels),
     }
-    kernels = [asdict(kernel) for kernel in stage.kernels]
-    return {"name": stage.name, **summary, "left": dict(stage.left), "kernels": kernels}
+    kernels = [asdict(kernel) for kernel in snapshot.kernels]
+    return {"name": snapshot.name, **summary, "left": dict(snapshot.left), "kernels": kernels}
 
 
 def _share_int8(counts: Sequence[KernelCount]) -> float:

@@ -31,7 +31,7 @@ class QuantizationConfig(Config):
         runs where these are linked in, and on no accelerator; it can't be tried here, since no package for Python has
         them any more (google-ai-edge/LiteRT#6458).
       selective: Keeps the layers that int8 hurts most in a higher precision until a goal is met.
-      time_limit_s: Seconds that the produced file may take to run on the records that it is tried on.
+      time_limit_s: Seconds that the produced file may take to run on the records of its smoke run.
       label_names: Names of the classes in their order, for `io_spec.json`.
       custom_objects: Dotted path of a module with layers and functions of the user's own.
       on_lost_gain: What to do when zeros or clusters of the model are lost in the file: say so, or fail.
@@ -108,7 +108,7 @@ class QuantizationConfig(Config):
         return self.output_type or END_TYPES[self.scheme][0]
 
 
-def decide(
+def resolve_scheme(
     config: QuantizationConfig, *, has_calibration: bool, has_examples: bool
 ) -> tuple[QuantizationConfig, Advice | None]:
     """Replaces `auto` by what the advisor says; any other configuration is returned as it is.

@@ -10,7 +10,6 @@ import numpy as np
 import tf_keras
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from slimline import names
 from slimline.core.examples.batches import ExamplesConfig
 from slimline.core.examples.features import match_inputs
 from slimline.core.models.loading import TrainedModel
@@ -18,12 +17,13 @@ from slimline.core.models.saving import write_tflite
 from slimline.core.quantization.advisor import Advice
 from slimline.core.quantization.configuration import QuantizationConfig
 from slimline.core.quantization.conversion import Representative
-from slimline.core.quantization.production import Examination, Product, Records, examine, gather_records
+from slimline.core.quantization.production import Examination, Product, SampleInputs, examine, gather_records
 from slimline.core.quantization.report import write_report
 from slimline.core.quantization.stability import range_stability
 from slimline.core.tflite.flatbuffer import has_select_ops
 from slimline.core.tflite.io_spec import describe_ends
 from slimline.core.tflite.provenance import stamp
+from slimline.names import file_names
 
 _PREPROCESSING_LAYERS = ("Rescaling", "Normalization", "Resizing", "CenterCrop", "Discretization", "CategoryEncoding")
 
@@ -36,7 +36,7 @@ class Package:
       content: Bytes of the `.tflite` file, with its provenance entry.
       io_spec: Content of `io_spec.json`.
       report: Content of `quantization_report.json`.
-      examination: What came out when it ran; nothing when it can't be tried here, and the report says why.
+      examination: What came out when it ran; None when it can't be tried here, and the report says why.
     """
 
     content: bytes
@@ -47,12 +47,12 @@ class Package:
     def write(self, folder: Path) -> Path:
         """Writes the three files into a model's artifact and returns the report's path."""
         serving = write_tflite(self.content, folder).parent
-        _write_json(serving / names.IO_SPEC_FILE, self.io_spec)
-        return _write_json(folder / names.QUANTIZATION_REPORT_FILE, self.report)
+        _write_json(serving / file_names.IO_SPEC, self.io_spec)
+        return _write_json(folder / file_names.QUANTIZATION_REPORT, self.report)
 
 
 @dataclass(frozen=True)
-class Inputs:
+class InputOrigins:
     """What is known of where a model's inputs come from.
 
     Attributes:
@@ -72,7 +72,7 @@ def package(
     product: Product,
     representative: Representative | None,
     *,
-    inputs: Inputs,
+    inputs: InputOrigins,
     origin: Mapping[str, Any],
     advice: Advice | None = None,
 ) -> Package:
@@ -82,7 +82,7 @@ def package(
       model: The original.
       config: The scheme, decided.
       product: The file, and the float file.
-      representative: Gives the calibration records; nothing when there are none.
+      representative: Gives the calibration records; None when there are none.
       inputs: Where the model's inputs come from.
       origin: What the file is made of, from `describe_origin`.
       advice: How the scheme was chosen, when the advisor did.
@@ -117,22 +117,24 @@ def package(
     return Package(stamped.content, io_spec, report, examination)
 
 
-def describe_inputs(model: TrainedModel, schema: schema_pb2.Schema | None, data: ExamplesConfig | None) -> Inputs:
+def find_input_origins(
+    model: TrainedModel, schema: schema_pb2.Schema | None, data: ExamplesConfig | None
+) -> InputOrigins:
     """Finds out where a model's inputs come from.
 
     Args:
       model: The model.
-      schema: Of the Examples; nothing when there are none.
+      schema: Of the Examples; None when there are none.
       data: How Examples are read.
     """
     if schema is None or data is None:
-        return Inputs({}, "Unknown: the model was quantized without examples.")
+        return InputOrigins({}, "Unknown: the model was quantized without examples.")
     own_code = data.preprocessing_fn or data.input_fn
     if own_code is not None:
-        return Inputs({}, f"What {own_code} does to the examples.", _label_names(schema, data))
+        return InputOrigins({}, f"What {own_code} does to the examples.", _label_names(schema, data))
     matched = match_inputs(model, schema, data.input_features, frozenset(data.label_features.values()))
     features = {name: feature.name for name, (feature, _) in matched.items()}
-    return Inputs(
+    return InputOrigins(
         features, "None: inputs are the features' values as they stand in the examples.", _label_names(schema, data)
     )
 
@@ -151,7 +153,7 @@ def _inner_preprocessing(model: TrainedModel) -> list[str]:
     return [f"The file itself applies {', '.join(inner)}."] if inner else []
 
 
-def _observed(records: Records | None) -> Mapping[str, np.ndarray]:
+def _observed(records: SampleInputs | None) -> Mapping[str, np.ndarray]:
     return records.inputs if records is not None and records.source == "calibration" else {}
 
 

@@ -16,7 +16,7 @@ from slimline.core.quantization.conversion import Representative, quantize, requ
 from slimline.core.quantization.selective import Selection, search
 from slimline.core.tflite.activations import ActivationError, activation_errors
 from slimline.core.tflite.comparison import OutputComparison, compare_outputs
-from slimline.core.tflite.smoke_run import try_model
+from slimline.core.tflite.smoke_run import run_smoke_test
 from slimline.errors import ModelError
 
 # What is looked at of the records; the order of rank makes the first ones a random choice.
@@ -29,7 +29,7 @@ Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Records:
+class SampleInputs:
     """Inputs that a file is tried on.
 
     Attributes:
@@ -81,22 +81,22 @@ class Examination:
 
 def gather_records(
     model: TrainedModel, representative: Representative | None, limit: int | None = _MAX_SEARCHED
-) -> Records | None:
+) -> SampleInputs | None:
     """Returns records to try a file on: calibration records, or random values where there are none.
 
-    Nothing for a model that takes strings, when there are no calibration records: no random string is like a real one.
+    None for a model that takes strings, when there are no calibration records: no random string is like a real one.
 
     Args:
       model: The model.
       representative: As for `quantize`.
-      limit: Calibration records at most; all of them for nothing.
+      limit: Calibration records at most; None for all of them.
     """
     if representative is not None:
-        return Records(_stack(representative(), limit), "calibration")
+        return SampleInputs(_stack(representative(), limit), "calibration")
     values = random_inputs(model.inputs)
     if values is None:
         return None
-    return Records(dict(zip(model.input_names, values, strict=True)), "random")
+    return SampleInputs(dict(zip(model.input_names, values, strict=True)), "random")
 
 
 def convert_float(model: TrainedModel, config: QuantizationConfig) -> bytes:
@@ -147,7 +147,7 @@ def produce(
         return conversion.convert(kept)
 
     def run(content: bytes) -> Mapping[str, np.ndarray]:
-        return try_model(content, model.name, inputs, limit)
+        return run_smoke_test(content, model.name, inputs, limit)
 
     def measure_errors(content: bytes) -> tuple[ActivationError, ...]:
         few = {name: values[:_MAX_OBSERVED] for name, values in inputs.items()}
@@ -161,7 +161,7 @@ def produce(
     return Product(content, float_content, selection)
 
 
-def examine(model: TrainedModel, product: Product, records: Records, time_limit_s: float = 600) -> Examination:
+def examine(model: TrainedModel, product: Product, records: SampleInputs, time_limit_s: float = 600) -> Examination:
     """Runs a file in a process of its own and compares it with the model that it was made of.
 
     Args:
@@ -174,7 +174,7 @@ def examine(model: TrainedModel, product: Product, records: Records, time_limit_
       ModelError: The file can't be run, or gives NaN or infinity; the message names the operation or the output.
     """
     inputs = records.first(_MAX_TRIED)
-    outputs = try_model(product.content, model.name, inputs, time_limit_s)
+    outputs = run_smoke_test(product.content, model.name, inputs, time_limit_s)
     wanted = _predict(model, inputs)
     _require_finite(wanted, "the float model itself", "train it again, or clean the records")
     _require_finite(outputs, f"{model.name} once it is quantized", "choose another scheme: float16 ends at 65,504")

@@ -11,13 +11,13 @@ from slimline.core.models.saving import gzip_size
 from slimline.core.optimization.weight_history import summarize_file
 from slimline.core.quantization.advisor import Advice
 from slimline.core.quantization.configuration import QuantizationConfig
-from slimline.core.quantization.production import Examination, Product, Records
+from slimline.core.quantization.production import Examination, Product, SampleInputs
 from slimline.core.quantization.selective import Attempt, Selection
 from slimline.core.quantization.stability import Stability
 from slimline.core.tflite.activations import ActivationError, added_noise
 from slimline.core.tflite.flatbuffer import Operation, WeightTensor, counterparts, operations, weight_tensors
+from slimline.names import schema_versions
 
-SCHEMA_VERSION = 1
 # At 30 dB the noise has 3% of the signal's amplitude, at 20 dB a tenth of it.
 _GOOD_DB, _FAIR_DB = 30.0, 20.0
 _WIDE_SPREAD = 50.0
@@ -33,7 +33,7 @@ def write_report(
     config: QuantizationConfig,
     product: Product,
     examination: Examination | None,
-    records: Records | None,
+    records: SampleInputs | None,
     *,
     layer_names: Sequence[str] = (),
     origin: Mapping[str, Any],
@@ -45,7 +45,7 @@ def write_report(
     Args:
       config: The scheme, decided.
       product: The file, and the float file.
-      examination: What came out when it ran; nothing when it could not be tried.
+      examination: What came out when it ran; None when it could not be tried.
       records: What it ran on.
       layer_names: Of the Keras model, to name operations by; empty when its layers are not known.
       origin: What the file is made of.
@@ -55,7 +55,7 @@ def write_report(
     errors = examination.errors if examination else ()
     layers = describe_layers(product, errors, layer_names)
     report: dict[str, Any] = {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": schema_versions.QUANTIZATION_REPORT,
         "scheme": config.scheme,
         "training": config.training,
         "backend": config.backend,
@@ -63,7 +63,7 @@ def write_report(
         "advice": advice.to_dict() if advice else None,
         "sizes": describe_sizes(product),
         "weights": summarize_file(weight_tensors(product.content)),
-        "trial": describe_trial(examination, records),
+        "trial": describe_smoke_run(examination, records),
         "calibration": {
             "num_records": len(records) if records and records.source == "calibration" else 0,
             "stability": stability.to_dict() if stability else None,
@@ -89,7 +89,7 @@ def describe_sizes(product: Product) -> dict[str, Any]:
     }
 
 
-def describe_trial(examination: Examination | None, records: Records | None) -> dict[str, Any] | None:
+def describe_smoke_run(examination: Examination | None, records: SampleInputs | None) -> dict[str, Any] | None:
     """Returns how the outputs compare with the float model's. A ratio that is null had no noise at all."""
     if examination is None or records is None:
         return None

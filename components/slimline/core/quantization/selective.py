@@ -63,7 +63,7 @@ class Attempt:
 
     Attributes:
       kept: Operations kept, by the name of their output in the float file.
-      content: The file; nothing when it could not be made or run.
+      content: The file; None when it could not be made or run.
       outputs: How its outputs compare with the float model's.
       meets_goal: Whether that is good enough.
       failure: Why it could not be made or run.

@@ -63,7 +63,7 @@ def range_stability(float_content: bytes, inputs: Mapping[str, np.ndarray], time
       time_limit_s: Seconds that the model may take on all records.
 
     Returns:
-      The figures; nothing for less than two records.
+      The figures; None for less than two records.
 
     Raises:
       ModelError: The model did not run to its end.

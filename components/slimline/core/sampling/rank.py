@@ -45,7 +45,7 @@ class SamplingConfig(Config):
       strata: Values of a feature that must all be in the sample; none when left out.
       extremes: Features whose records of smallest and largest value are taken as well. Outliers stretch the ranges that
         are measured, so name features only whose extremes do occur on the device.
-      evaluation_split: The split that the EdgeValidator reads, or nothing when there is none. A record in both would
+      evaluation_split: The split that the EdgeValidator reads, or None when there is none. A record in both would
         be judged by what it helped to make.
       on_overlap: What to do when a sampled record is in the evaluation split too.
       on_non_finite: What to do about NaN or infinity.
@@ -99,7 +99,7 @@ class SampledRecord:
     reasons: tuple[str, ...] = ()
 
 
-def rank(record: bytes, seed: int) -> bytes:
+def record_rank(record: bytes, seed: int) -> bytes:
     """Returns a record's rank: 16 bytes, uniformly distributed over seeds."""
     keyed = _keyed(seed).copy()
     keyed.update(record)
@@ -125,7 +125,7 @@ def bottom_k(records: Iterable[bytes], num_records: int, seed: int) -> list[Rank
     """
     sample = BottomK(num_records)
     for record in records:
-        sample.add(rank(record, seed), record)
+        sample.add(record_rank(record, seed), record)
     return sample.ranked()
 
 

@@ -18,8 +18,8 @@ class FeatureStatistics:
       dtype: `int`, `float` or `bytes`; of an input the NumPy type.
       num_missing: Records without a value.
       num_values: Fewest and most values in a record that has some.
-      minimum: Smallest finite number; nothing for strings.
-      maximum: Largest finite number; nothing for strings.
+      minimum: Smallest finite number; None for strings.
+      maximum: Largest finite number; None for strings.
       num_non_finite: Records with NaN or infinity.
       is_constant: Whether all records hold the same values, in two records or more.
     """

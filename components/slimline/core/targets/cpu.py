@@ -65,7 +65,7 @@ _OPS = frozenset(
 
 def judge(content: bytes) -> TargetReport:
     """Returns which operations XNNPACK takes; the others run too, on slower kernels."""
-    placements = place(read_nodes(content), _obstacle)
+    placements = place(read_nodes(content), _unsupported_reason)
     return TargetReport(
         "cpu",
         True,
@@ -76,7 +76,7 @@ def judge(content: bytes) -> TargetReport:
     )
 
 
-def _obstacle(node: Node) -> str:
+def _unsupported_reason(node: Node) -> str:
     if any(tensor.dtype == "int16" for tensor in (*node.inputs, *node.outputs)) and node.op != "QUANTIZE":
         return "16-bit activations run on reference kernels, which are many times slower"
     if node.op.startswith("Flex"):

@@ -52,7 +52,7 @@ def judge(content: bytes) -> TargetReport:
     nodes = read_nodes(content)
     if shutil.which(COMPILER):
         return _compile(content, nodes)
-    placements = place(nodes, obstacle, splits_once=True)
+    placements = place(nodes, unsupported_reason, splits_once=True)
     share = accelerated_share(placements)
     return TargetReport(
         "edgetpu",
@@ -64,7 +64,7 @@ def judge(content: bytes) -> TargetReport:
     )
 
 
-def obstacle(node: Node) -> str:
+def unsupported_reason(node: Node) -> str:
     """Returns why an operation does not run on the Edge TPU; empty when it does."""
     tensors = (*node.inputs, *node.outputs)
     data = [tensor for tensor in tensors if not tensor.is_constant]
@@ -145,7 +145,7 @@ def _compile(content: bytes, nodes: tuple[Node, ...]) -> TargetReport:
     if done.returncode:
         return _refused(nodes, (text.strip().splitlines() or ["no message"])[-1])
     rows = read_log(text)
-    placements = place(nodes, lambda node: _logged_obstacle(node, rows), splits_once=True)
+    placements = place(nodes, lambda node: _logged_reason(node, rows), splits_once=True)
     share = accelerated_share(placements)
     return TargetReport("edgetpu", share > 0, share, placements, summarize(placements), f"{COMPILER}'s own log")
 
@@ -161,7 +161,7 @@ def read_log(text: str) -> dict[str, tuple[int, str]]:
     return rows
 
 
-def _logged_obstacle(node: Node, rows: dict[str, tuple[int, str]]) -> str:
+def _logged_reason(node: Node, rows: dict[str, tuple[int, str]]) -> str:
     # The log has one name for all custom operations.
     name = node.op if node.op in rows else "CUSTOM" if "CUSTOM" in rows and not node.op.isupper() else node.op
     mapped, said = rows.get(name, (0, "the compiler does not mention it"))

@@ -116,7 +116,7 @@ def judge(content: bytes) -> TargetReport:
     nodes = read_nodes(content)
     numbers = {id(node): number for number, node in enumerate(nodes)}
 
-    def obstacle(node: Node) -> str:
+    def unsupported_reason(node: Node) -> str:
         if node.op.startswith("Flex"):
             return "it needs TensorFlow's own kernels"
         if any(tensor.is_dynamic for tensor in (*node.inputs, *node.outputs)):
@@ -131,7 +131,7 @@ def judge(content: bytes) -> TargetReport:
             return "it slices with an ellipsis, a new axis or an axis left out"
         return warnings.get(numbers[id(node)], "")
 
-    placements = place(nodes, obstacle)
+    placements = place(nodes, unsupported_reason)
     return TargetReport(
         "gpu",
         True,

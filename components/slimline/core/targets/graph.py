@@ -89,7 +89,7 @@ def _node(model: Any, operator: Any, tensors: list[Tensor], graph_tensors: list[
 
 
 def _constant_int32(model: Any, graph_tensors: list[Any], index: int) -> tuple[int, ...] | None:
-    """Returns the values of a tensor of 32-bit integers; nothing when they are computed."""
+    """Returns the values of a tensor of 32-bit integers; None when they are computed."""
     values = model.buffers[graph_tensors[index].buffer].data
     return None if values is None else tuple(int(value) for value in np.asarray(values, np.uint8).view(np.int32))
 

@@ -48,7 +48,7 @@ _MAX_RESIZED = 65
 
 def judge(content: bytes) -> TargetReport:
     """Returns which operations the delegate takes; the others run on the CPU."""
-    placements = place(read_nodes(content), obstacle)
+    placements = place(read_nodes(content), unsupported_reason)
     share = accelerated_share(placements)
     return TargetReport(
         "hexagon",
@@ -60,7 +60,7 @@ def judge(content: bytes) -> TargetReport:
     )
 
 
-def obstacle(node: Node) -> str:
+def unsupported_reason(node: Node) -> str:
     """Returns why an operation does not run on the DSP; empty when it does."""
     data = [tensor for tensor in (*node.inputs, *node.outputs) if not tensor.is_constant]
     if any(tensor.dtype not in _8_BIT for tensor in data):

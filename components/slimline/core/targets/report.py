@@ -37,7 +37,7 @@ class TargetReport:
       placements: Of every operation.
       reasons: What keeps the file from running, or from being accelerated.
       source: Where the verdict comes from.
-      arena_bytes: Memory that TFLite Micro needs; nothing for other targets.
+      arena_bytes: Memory that TFLite Micro needs; None for other targets.
       max_difference: Largest difference between TFLite Micro's output and LiteRT's, in steps of the output's type.
       details: Further figures of the target's own.
     """
@@ -54,18 +54,18 @@ class TargetReport:
 
 
 def place(
-    nodes: Sequence[Node], obstacle: Callable[[Node], str], *, splits_once: bool = False
+    nodes: Sequence[Node], unsupported_reason: Callable[[Node], str], *, splits_once: bool = False
 ) -> tuple[Placement, ...]:
     """Places every operation.
 
     Args:
       nodes: The operations in order.
-      obstacle: Returns why an operation is not accelerated; empty when it is.
-      splits_once: Whether everything after the first obstacle is left to the CPU.
+      unsupported_reason: Returns why an operation is not accelerated; empty when it is.
+      splits_once: Whether everything after the first operation that is not accelerated is left to the CPU.
     """
     placements, is_split = [], False
     for node in nodes:
-        reason = obstacle(node)
+        reason = unsupported_reason(node)
         if splits_once and is_split and not reason:
             reason = "it comes after an operation that runs on the CPU"
         is_split = is_split or bool(reason)

@@ -14,7 +14,7 @@ class OutputComparison:
 
     Attributes:
       agreement: Share of decisions that are the same, in [0, 1]: of the largest score among several, or of a single
-        probability on the same side of one half. Nothing for an output that decides nothing.
+        probability on the same side of one half. None for an output that decides nothing.
       sqnr_db: Signal-to-quantization-noise ratio in dB; infinite when both are equal.
       max_abs_error: Largest difference.
     """
@@ -37,7 +37,7 @@ def compare_outputs(
 
 
 def worst_agreement(outputs: Mapping[str, OutputComparison]) -> float | None:
-    """Returns the smallest agreement of all outputs that decide something; nothing when there is none."""
+    """Returns the smallest agreement of all outputs that decide something; None when there is none."""
     return min((output.agreement for output in outputs.values() if output.agreement is not None), default=None)
 
 

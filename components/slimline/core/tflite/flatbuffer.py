@@ -160,7 +160,7 @@ class End:
       name: In the signature.
       shape: With -1 for an open dimension.
       dtype: As `int8`.
-      scale: Of its quantization; nothing for floats.
+      scale: Of its quantization; None for floats.
       zero_point: Likewise.
     """
 
@@ -300,7 +300,7 @@ def _zero_point(tensor: Any) -> int:
 
 
 def _constant(model: Any, tensor: Any) -> np.ndarray | None:
-    """Returns a tensor's values when they stand in the file as they are, else nothing."""
+    """Returns a tensor's values when they stand in the file as they are, else None."""
     data = model.buffers[tensor.buffer].data
     dtype = _NUMPY_TYPES.get(tensor.type)
     shape = tuple(int(size) for size in tensor.shape) if tensor.shape is not None else ()

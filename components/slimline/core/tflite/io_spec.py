@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from slimline.core.tflite.flatbuffer import End, signature_ends
-
-SCHEMA_VERSION = 1
+from slimline.names import schema_versions
 
 
 def describe_ends(
@@ -34,7 +33,7 @@ def describe_ends(
     """
     given, made = signature_ends(content)
     return {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": schema_versions.IO_SPEC,
         "inputs": [
             {**_describe(end), "feature": features.get(end.name), "observed": _range(inputs.get(end.name))}
             for end in given

@@ -28,8 +28,8 @@ def describe_origin(
       source_digest: Of the model that was converted.
       config: Canonical JSON of the configuration.
       backend: Who converted.
-      calibration_digest: Of the calibration records; nothing without them.
-      training_digest: Of the files that were trained on; nothing without training.
+      calibration_digest: Of the calibration records; None without them.
+      training_digest: Of the files that were trained on; None without training.
     """
     origin = {
         "source_digest": source_digest,
@@ -67,7 +67,7 @@ def stamp(content: bytes, provenance_id: str) -> bytes:
 
 
 def read_provenance_id(content: bytes) -> str | None:
-    """Returns the id in a file, or nothing when there is none."""
+    """Returns the id in a file, or None when there is none."""
     model: Any = schema.ModelT.InitFromPackedBuf(content, 0)
     for entry in model.metadata or []:
         if entry.name == ENTRY.encode():

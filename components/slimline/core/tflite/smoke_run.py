@@ -21,7 +21,7 @@ from slimline.errors import ModelError
 _SEARCH_TIME_LIMIT_S = 60.0
 
 
-def try_model(
+def run_smoke_test(
     content: bytes, name: str, inputs: Mapping[str, np.ndarray], time_limit_s: float
 ) -> dict[str, np.ndarray]:
     """Runs a file on some records in a process of its own, and returns its outputs.
@@ -64,7 +64,7 @@ def _broken(found: str, content: bytes, inputs: Mapping[str, np.ndarray], printe
 
 
 def find_failing_operation(content: bytes, inputs: Mapping[str, np.ndarray]) -> str | None:
-    """Returns the first operation with which a file can't be run, as `CONV_2D (model/conv/Relu)`; nothing if it can.
+    """Returns the first operation with which a file can't be run, as `CONV_2D (model/conv/Relu)`; None if it can.
 
     Prefixes of the file run in processes of their own, and the shortest that fails is searched by halves.
     """

@@ -11,7 +11,7 @@ from slimline.core.optimization.pruning import prune
 from slimline.core.optimization.pruning_config import PruningConfig
 from slimline.core.optimization.qat import QatConfig, train_quantization_aware
 from slimline.core.optimization.training import FineTuningConfig, compile_like
-from slimline.core.optimization.weight_history import Stage, collaboration_of, lost_in_file
+from slimline.core.optimization.weight_history import WeightSnapshot, collaboration_of, lost_in_file
 from slimline.core.quantization.conversion import QuantizationConfig, convert_quantization_aware, quantize
 from slimline.core.tflite.flatbuffer import WeightTensor, weight_tensors
 from tests import zoo
@@ -88,7 +88,7 @@ def test_lost_zeros_of_equal_separable_layers_are_seen():
         model.get_layer(name).set_weights([depthwise, holes, bias])
     images = random.normal(size=(zoo.NUM_EXAMPLES, 8, 8, 8)).astype(np.float32)
     _, content = trained_file(zoo.Specimen(model, {"x": images}, images[:, :2, 0, 0]), CARELESS)
-    assert len(lost_in_file(Stage("pruning", count_kernels(model)), weight_tensors(content), "int8")) == 2
+    assert len(lost_in_file(WeightSnapshot("pruning", count_kernels(model)), weight_tensors(content), "int8")) == 2
 
 
 def test_lost_clusters_show_in_narrow_channels_too():
@@ -97,7 +97,7 @@ def test_lost_clusters_show_in_narrow_channels_too():
     values = np.random.default_rng(0).choice(np.linspace(-0.5, 0.5, 8), shape)
     specimen.model.get_layer("decode").set_weights([values, np.zeros(32)])
     _, content = trained_file(specimen, CARELESS)
-    lost = lost_in_file(Stage("clustering", count_kernels(specimen.model)), weight_tensors(content), "int8")
+    lost = lost_in_file(WeightSnapshot("clustering", count_kernels(specimen.model)), weight_tensors(content), "int8")
     assert any(line.startswith("decode/kernel had 8 different") for line in lost)
 
 

@@ -6,7 +6,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from slimline.core.models.weights import count_kernels
 from slimline.core.optimization.qat import QatConfig, train_quantization_aware
-from slimline.core.optimization.weight_history import Stage, lost_in_file
+from slimline.core.optimization.weight_history import WeightSnapshot, lost_in_file
 from slimline.core.quantization.conversion import convert_quantization_aware
 from slimline.core.tflite.flatbuffer import weight_tensors
 from slimline.core.tflite.runtime import TFLiteModel
@@ -77,7 +77,7 @@ def test_zeros_and_clusters_are_in_the_file(kinds, by_itself):
     assert (tensors["two"].num_zeros, tensors["four"].num_zeros) >= (512, 512)
     assert tensors["three"].num_distinct <= 8
     assert tensors["four"].num_distinct <= 9
-    assert lost_in_file(Stage("clustering", count_kernels(kinds.model)), tuple(tensors.values()), "int8") == ()
+    assert lost_in_file(WeightSnapshot("clustering", count_kernels(kinds.model)), tuple(tensors.values()), "int8") == ()
 
 
 @pytest.mark.parametrize(("forced", "lost"), [("plain", "zc"), ("pqat", "c"), ("cqat", "z"), ("pcqat", "")])
@@ -88,7 +88,9 @@ def test_what_to_keep_can_be_forced_and_the_rest_is_lost(kinds, forced, lost):
     # The kernel without zeros in front would keep TFMOT's own scheme from keeping those of the others.
     assert [tensors[name].num_zeros >= 512 for name in ("two", "four")] == ["z" not in lost] * 2
     assert [tensors[name].num_distinct <= 9 for name in ("three", "four")] == ["c" not in lost] * 2
-    words = "; ".join(lost_in_file(Stage("clustering", count_kernels(kinds.model)), tuple(tensors.values()), "int8"))
+    words = "; ".join(
+        lost_in_file(WeightSnapshot("clustering", count_kernels(kinds.model)), tuple(tensors.values()), "int8")
+    )
     assert (" zeros after" in words, " different weights after" in words) == ("z" in lost, "c" in lost)
 
 
@@ -122,14 +124,14 @@ def test_the_pointwise_kernel_of_a_separable_layer_keeps_its_zeros_and_clusters(
         layer.set_weights([depthwise, few, bias])
     result = trained_aware(specimen)
     assert result.collaborations == {"separable_1": "pcqat", "separable_2": "pcqat", "scores": "plain"}
-    stage = Stage("clustering", count_kernels(specimen.model))
+    snapshot = WeightSnapshot("clustering", count_kernels(specimen.model))
     tensors = weight_tensors(convert_quantization_aware(result))
-    assert [tensor.num_weights for tensor in tensors] == [count.num_weights for count in stage.kernels]
-    for count, tensor in zip(stage.kernels, tensors, strict=True):
+    assert [tensor.num_weights for tensor in tensors] == [count.num_weights for count in snapshot.kernels]
+    for count, tensor in zip(snapshot.kernels, tensors, strict=True):
         if "pointwise" in count.kernel:
             assert tensor.num_zeros >= count.num_zeros > 0
             assert tensor.max_distinct_per_channel <= count.num_distinct <= 5
-    assert lost_in_file(stage, tensors, "int8") == ()
+    assert lost_in_file(snapshot, tensors, "int8") == ()
 
 
 def test_layers_that_can_not_be_trained_stay_in_float_until_calibration():

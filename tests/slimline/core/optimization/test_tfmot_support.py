@@ -6,10 +6,10 @@ import tf_keras
 from slimline.core.optimization.qat import QatConfig, train_quantization_aware
 from slimline.core.optimization.tfmot_support import (
     MIN_CLUSTERS,
-    clustering_obstacle,
+    clustering_unsupported_reason,
     num_clusterable,
-    pruning_obstacle,
-    qat_obstacle,
+    pruning_unsupported_reason,
+    qat_unsupported_reason,
 )
 from slimline.core.quantization.conversion import convert_quantization_aware
 
@@ -50,8 +50,11 @@ def in_model(layer, shape):
 )
 def test_what_can_be_pruned_and_clustered(layer, shape, pruning, clustering):
     built = in_model(layer, shape)
-    for obstacle, wanted in ((pruning_obstacle(built), pruning), (clustering_obstacle(built), clustering)):
-        assert wanted in str(obstacle) if wanted else obstacle is None
+    for unsupported_reason, wanted in (
+        (pruning_unsupported_reason(built), pruning),
+        (clustering_unsupported_reason(built), clustering),
+    ):
+        assert wanted in str(unsupported_reason) if wanted else unsupported_reason is None
 
 
 @pytest.mark.parametrize("num_values", [1, 2, 3, 7])
@@ -59,7 +62,7 @@ def test_a_layer_holds_as_many_clusters_as_it_has_different_weights(num_values):
     layer = in_model(L.Dense(4, use_bias=False), (5,))
     layer.set_weights([np.resize(np.arange(num_values, dtype=np.float32), (5, 4))])
     assert num_clusterable(layer) == num_values
-    assert (clustering_obstacle(layer) is None) == (num_values >= MIN_CLUSTERS)
+    assert (clustering_unsupported_reason(layer) is None) == (num_values >= MIN_CLUSTERS)
 
 
 def test_the_kernel_with_the_fewest_values_counts():
@@ -85,8 +88,8 @@ def test_the_kernel_with_the_fewest_values_counts():
     ],
 )
 def test_what_can_be_trained_to_be_quantized(layer, shape, reason):
-    obstacle = qat_obstacle(in_model(layer, shape))
-    assert reason in str(obstacle) if reason else obstacle is None
+    unsupported_reason = qat_unsupported_reason(in_model(layer, shape))
+    assert reason in str(unsupported_reason) if reason else unsupported_reason is None
 
 
 def test_all_that_is_said_to_be_trainable_is_trained_and_converted():

@@ -15,7 +15,7 @@ from slimline.core.optimization.pruning_config import PruningConfig
 from slimline.core.optimization.qat import QatConfig, train_quantization_aware
 from slimline.core.optimization.training import FineTuningConfig, fine_tune
 from slimline.core.optimization.weight_history import (
-    Stage,
+    WeightSnapshot,
     collaboration_of,
     freeze_gains,
     load_history,
@@ -35,7 +35,7 @@ OPTIONS = {"batch_size": 16, "epochs": 2, "learning_rate": 1e-2}
 COUNTS = st.integers(0, 2**40)
 KERNELS = st.builds(KernelCount, st.text(), st.text(), COUNTS, COUNTS, COUNTS, COUNTS)
 LEFT = st.dictionaries(st.text(), st.text(), max_size=2)
-STAGES = st.builds(Stage, st.text(), st.lists(KERNELS, max_size=3).map(tuple), LEFT)
+SNAPSHOTS = st.builds(WeightSnapshot, st.text(), st.lists(KERNELS, max_size=3).map(tuple), LEFT)
 
 
 def count(num_zeros=0, num_distinct=1000, num_weights=1000, layer="dense", name="kernel"):
@@ -84,13 +84,13 @@ def test_no_kernel_of_more_than_256_values_counts_as_clustered():
     ],
 )
 def test_lost_gains_are_told_in_words(old, new, lost):
-    told = lost_gains(Stage("old", (old,)), Stage("new", (new,)))
+    told = lost_gains(WeightSnapshot("old", (old,)), WeightSnapshot("new", (new,)))
     assert (len(told) if isinstance(lost, int) else told) == lost
 
 
 def test_kernels_of_one_layer_are_told_apart_by_their_place():
-    old = Stage("old", (count(500, 501, 1000), count(0, 1000, 1000)))
-    turned = Stage("new", old.kernels[::-1])
+    old = WeightSnapshot("old", (count(500, 501, 1000), count(0, 1000, 1000)))
+    turned = WeightSnapshot("new", old.kernels[::-1])
     assert lost_gains(old, old) == ()
     assert lost_gains(old, turned) == ("dense/kernel had 50.0% zeros after old, and has 0.0% after new",)
 
@@ -113,7 +113,7 @@ def test_kernels_of_one_layer_are_told_apart_by_their_place():
     ],
 )
 def test_what_is_lost_in_the_file_is_told_in_words(tensors, lost):
-    assert lost_in_file(Stage("old", (count(500, 16),)), tensors, "int8") == lost
+    assert lost_in_file(WeightSnapshot("old", (count(500, 16),)), tensors, "int8") == lost
 
 
 def test_lost_gains_fail_only_when_they_are_to_fail():
@@ -124,7 +124,7 @@ def test_lost_gains_fail_only_when_they_are_to_fail():
     assert "keep_zeros" in refused.value.remedy
 
 
-@given(st.lists(STAGES, min_size=1, max_size=3).map(tuple), st.lists(st.text(), max_size=2))
+@given(st.lists(SNAPSHOTS, min_size=1, max_size=3).map(tuple), st.lists(st.text(), max_size=2))
 @settings(max_examples=30)
 def test_the_stages_are_read_as_they_were_written(history, lost):
     with tempfile.TemporaryDirectory() as folder:
@@ -136,15 +136,15 @@ def test_the_stages_are_read_as_they_were_written(history, lost):
 
 def test_a_model_without_a_file_beside_it_is_the_original(tmp_path):
     model = zoo.autoencoder().model
-    assert load_history(tmp_path, model) == (Stage("original", count_kernels(model)),)
+    assert load_history(tmp_path, model) == (WeightSnapshot("original", count_kernels(model)),)
 
 
 def test_the_file_has_the_share_of_zeros_of_each_stage_and_of_the_tensors(tmp_path):
     kernels = (replace(count(600, 16), num_zeros_int8=700), count(0, 900, layer="other"))
     tensors = (tensor(500, 16), tensor(0, 200, num_weights=3000, layer="other"))
-    content = json.loads(save_history(tmp_path, (Stage("pruning", kernels),), (), tensors=tensors).read_text())
-    (stage,) = content["stages"]
-    assert (stage["sparsity"], stage["sparsity_int8"], stage["max_distinct_weights"]) == (0.3, 0.35, 900)
+    content = json.loads(save_history(tmp_path, (WeightSnapshot("pruning", kernels),), (), tensors=tensors).read_text())
+    (snapshot,) = content["stages"]
+    assert (snapshot["sparsity"], snapshot["sparsity_int8"], snapshot["max_distinct_weights"]) == (0.3, 0.35, 900)
     assert {key: content["file"][key] for key in summarize_file(tensors)} == summarize_file(tensors)
     assert summarize_file(tensors) == {"sparsity": 0.125, "max_distinct_per_channel": 200}
     assert content["file"]["tensors"] == json.loads(json.dumps([asdict(one) for one in tensors]))
@@ -164,23 +164,23 @@ def clustered(pruned):
     return Specimen(result.model, pruned.inputs, pruned.labels)
 
 
-def stage_of(name, specimen):
-    return Stage(name, count_kernels(specimen.model))
+def snapshot_of(name, specimen):
+    return WeightSnapshot(name, count_kernels(specimen.model))
 
 
 def test_clustering_keeps_zeros_unless_it_is_told_not_to(pruned, clustered):
-    before = stage_of("pruning", pruned)
-    assert lost_gains(before, stage_of("clustering", clustered)) == ()
+    before = snapshot_of("pruning", pruned)
+    assert lost_gains(before, snapshot_of("clustering", clustered)) == ()
     config = ClusteringConfig(num_clusters=8, keep_zeros=False, **OPTIONS)
     careless = cluster(pruned.model, pruned.dataset(), NUM_EXAMPLES, config)
-    told = lost_gains(before, Stage("clustering", careless.kernels))
+    told = lost_gains(before, WeightSnapshot("clustering", careless.kernels))
     assert [line.split(" zeros after")[0] for line in told] == ["encode/kernel had 50.0%", "decode/kernel had 50.0%"]
 
 
 def test_pruning_after_clustering_loses_the_clusters_and_says_so(clustered):
     config = PruningConfig(target_sparsity=0.8, **OPTIONS)
     result = prune(clustered.model, clustered.dataset(), NUM_EXAMPLES, config)
-    told = lost_gains(stage_of("clustering", clustered), Stage("pruning", result.kernels))
+    told = lost_gains(snapshot_of("clustering", clustered), WeightSnapshot("pruning", result.kernels))
     assert len(told) == 2
     for line, kernel in zip(told, result.kernels, strict=True):
         assert line == (
@@ -204,9 +204,9 @@ def test_layers_that_a_stage_leaves_alone_are_kept_from_training(pruned):
 def test_conversion_keeps_zeros_and_clusters(clustered, scheme):
     records = (lambda: ({"signal": row[None]} for row in clustered.labels)) if scheme == "int8" else None
     tensors = weight_tensors(quantize(clustered.model, QuantizationConfig(scheme=scheme), records))
-    stage = stage_of("clustering", clustered)
-    assert [t.num_zeros >= k.num_zeros for t, k in zip(tensors, stage.kernels, strict=True)] == [True, True]
-    assert lost_in_file(stage, tensors, scheme) == ()
+    snapshot = snapshot_of("clustering", clustered)
+    assert [t.num_zeros >= k.num_zeros for t, k in zip(tensors, snapshot.kernels, strict=True)] == [True, True]
+    assert lost_in_file(snapshot, tensors, scheme) == ()
 
 
 @pytest.mark.parametrize(("collaboration", "losers"), [("auto", set()), ("plain", {"encode/kernel", "decode/kernel"})])
@@ -214,5 +214,5 @@ def test_quantization_aware_training_keeps_gains_unless_it_is_plain(clustered, c
     config = QatConfig(collaboration=collaboration, **OPTIONS)
     trained = train_quantization_aware(clustered.model, clustered.dataset(), NUM_EXAMPLES, config)
     tensors = weight_tensors(convert_quantization_aware(trained))
-    lost = lost_in_file(stage_of("clustering", clustered), tensors, "int8")
+    lost = lost_in_file(snapshot_of("clustering", clustered), tensors, "int8")
     assert {line.split(" had ")[0] for line in lost} == losers

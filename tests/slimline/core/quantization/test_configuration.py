@@ -4,7 +4,7 @@ import pytest
 
 from slimline.core.optimization.qat import QatConfig
 from slimline.core.quantization.advisor import Wishes
-from slimline.core.quantization.configuration import QuantizationConfig, decide
+from slimline.core.quantization.configuration import QuantizationConfig, resolve_scheme
 from slimline.core.quantization.selective import SelectiveConfig
 from slimline.core.schemes import END_TYPES, SCHEMES
 from slimline.errors import ConfigError
@@ -86,7 +86,7 @@ def test_json_gives_the_same_configuration_back(config):
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_a_scheme_that_is_given_is_kept(scheme):
     config = QuantizationConfig(scheme=scheme)
-    assert decide(config, has_calibration=False, has_examples=True) == (config, None)
+    assert resolve_scheme(config, has_calibration=False, has_examples=True) == (config, None)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_auto_becomes_what_the_advisor_says_and_keeps_the_other_options(priority
         input_type="uint8",
         time_limit_s=5,
     )
-    decided, advice = decide(config, has_calibration=True, has_examples=has_examples)
+    decided, advice = resolve_scheme(config, has_calibration=True, has_examples=has_examples)
     assert advice is not None
     assert decided == QuantizationConfig(
         scheme="int8",
@@ -115,22 +115,22 @@ def test_auto_becomes_what_the_advisor_says_and_keeps_the_other_options(priority
         time_limit_s=5,
     )
     assert (advice.scheme, advice.training) == ("int8", training)
-    assert decide(decided, has_calibration=True, has_examples=has_examples) == (decided, None)
+    assert resolve_scheme(decided, has_calibration=True, has_examples=has_examples) == (decided, None)
 
 
 def test_auto_keeps_a_fixed_batch_that_was_asked_for():
     config = QuantizationConfig(scheme="auto", wishes=CPU, static_batch=True)
-    decided, _ = decide(config, has_calibration=False, has_examples=False)
+    decided, _ = resolve_scheme(config, has_calibration=False, has_examples=False)
     assert (decided.scheme, decided.static_batch, decided.wishes) == ("dynamic_range", True, None)
 
 
 def test_auto_is_refused_where_nothing_fits():
     config = QuantizationConfig(scheme="auto", wishes=Wishes(target="edgetpu"))
     with pytest.raises(ConfigError, match="target='edgetpu' without any records"):
-        decide(config, has_calibration=False, has_examples=False)
+        resolve_scheme(config, has_calibration=False, has_examples=False)
 
 
 def test_ends_that_the_advised_scheme_does_not_have_are_refused():
     config = QuantizationConfig(scheme="auto", wishes=CPU, input_type="int8")
     with pytest.raises(ConfigError, match="input_type of float32 for the scheme 'dynamic_range'"):
-        decide(config, has_calibration=True, has_examples=False)
+        resolve_scheme(config, has_calibration=True, has_examples=False)

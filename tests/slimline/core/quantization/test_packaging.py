@@ -8,19 +8,19 @@ import tf_keras
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from slimline import names
 from slimline.core.examples.batches import ExamplesConfig
 from slimline.core.models.saving import read_tflite
 from slimline.core.quantization.conversion import QuantizationConfig
-from slimline.core.quantization.packaging import Inputs, describe_inputs, package
+from slimline.core.quantization.packaging import InputOrigins, find_input_origins, package
 from slimline.core.quantization.production import Product, produce
 from slimline.core.tflite.provenance import read_provenance_id
 from slimline.errors import ModelError
+from slimline.names import file_names
 from tests import handmade, zoo
 
 LAYERS = tf_keras.layers
 ORIGIN = {"provenance_id": "slimline-1"}
-UNKNOWN = Inputs({}, "Unknown.")
+UNKNOWN = InputOrigins({}, "Unknown.")
 LABEL = ExamplesConfig(label_key="digit")
 NAMED_LABEL = """
 feature { name: "image" type: FLOAT shape { dim { size: 64 } } }
@@ -37,7 +37,7 @@ def packed(trained, converted, digits):
     def records():
         return ({"image": image[np.newaxis]} for image in digits[0][:10])
 
-    inputs = Inputs({"image": "pixels"}, "None.", ("not", "these"))
+    inputs = InputOrigins({"image": "pixels"}, "None.", ("not", "these"))
     return package(trained, config, product, records, inputs=inputs, origin=ORIGIN)
 
 
@@ -58,9 +58,9 @@ def test_the_ends_are_described_with_what_is_known(packed, digits):
 
 def test_three_files_are_written(packed, tmp_path):
     path = packed.write(tmp_path)
-    assert path == tmp_path / names.QUANTIZATION_REPORT_FILE
+    assert path == tmp_path / file_names.QUANTIZATION_REPORT
     assert json.loads(path.read_text()) == packed.report
-    assert json.loads((tmp_path / names.SERVING_FOLDER / names.IO_SPEC_FILE).read_text()) == packed.io_spec
+    assert json.loads((tmp_path / file_names.SERVING_FOLDER / file_names.IO_SPEC).read_text()) == packed.io_spec
     assert read_tflite(tmp_path) == packed.content
     assert len([file for file in tmp_path.rglob("*") if file.is_file()]) == 3
 
@@ -97,13 +97,13 @@ def test_layers_that_prepare_inputs_are_named():
 @pytest.mark.parametrize(("schema_text", "data"), [(None, None), (None, LABEL), (NAMED_LABEL, None)])
 def test_inputs_without_examples_are_unknown(trained, schema_text, data):
     schema = None if schema_text is None else text_format.Parse(schema_text, schema_pb2.Schema())
-    found = describe_inputs(trained, schema, data)
+    found = find_input_origins(trained, schema, data)
     assert (found.features, found.label_names) == ({}, ())
     assert found.preprocessing.startswith("Unknown")
 
 
 def test_inputs_are_the_features_that_feed_them(trained, schema):
-    found = describe_inputs(trained, schema, LABEL)
+    found = find_input_origins(trained, schema, LABEL)
     assert found.features == {"image": "image"}
     assert found.preprocessing.startswith("None: inputs are the features' values")
     assert found.label_names == ()
@@ -111,13 +111,13 @@ def test_inputs_are_the_features_that_feed_them(trained, schema):
 
 def test_labels_that_the_schema_lists_are_the_class_names(trained):
     schema = text_format.Parse(NAMED_LABEL, schema_pb2.Schema())
-    assert describe_inputs(trained, schema, LABEL).label_names == ("even", "odd")
+    assert find_input_origins(trained, schema, LABEL).label_names == ("even", "odd")
 
 
 @pytest.mark.parametrize("option", ["preprocessing_fn", "input_fn"])
 def test_code_of_the_users_own_is_named(trained, schema, option):
     options: dict[str, Any] = {option: "module.function"}
-    found = describe_inputs(trained, schema, ExamplesConfig(**options))
+    found = find_input_origins(trained, schema, ExamplesConfig(**options))
     assert found.features == {}
     assert found.preprocessing == "What module.function does to the examples."
 

@@ -4,7 +4,7 @@ import tensorflow as tf
 import tf_keras
 
 from slimline.core.quantization.conversion import QuantizationConfig
-from slimline.core.quantization.production import Product, Records, convert_float, examine, gather_records, produce
+from slimline.core.quantization.production import Product, SampleInputs, convert_float, examine, gather_records, produce
 from slimline.core.quantization.selective import SelectiveConfig
 from slimline.core.schemes import SCHEMES
 from slimline.core.tflite.runtime import TFLiteModel
@@ -86,7 +86,7 @@ def test_nothing_is_produced_without_the_records_that_a_scheme_needs(trained):
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_a_file_is_compared_with_the_model(trained, products, images, scheme):
-    examination = examine(trained, products[scheme], Records({"image": images}, "calibration"))
+    examination = examine(trained, products[scheme], SampleInputs({"image": images}, "calibration"))
     (compared,) = examination.outputs.values()
     predicted = trained.predict(images[:100], verbose=0)
     scores = TFLiteModel(products[scheme].content, scheme).predict({"image": images[:100]})["scores"]
@@ -113,18 +113,18 @@ def test_infinity_in_the_output_is_refused():
     model = tf_keras.Model(values, LAYERS.Lambda(lambda value: 1 / value, name="huge")(values), name="large")
     product = produce(model, QuantizationConfig(scheme="float16"))
     with pytest.raises(ModelError, match=r"the float model itself, whose output 'huge' is NaN or infinite"):
-        examine(model, product, Records({"values": np.zeros((3, 2), np.float32)}, "calibration"))
+        examine(model, product, SampleInputs({"values": np.zeros((3, 2), np.float32)}, "calibration"))
 
 
 def test_a_file_that_can_not_run_is_refused(trained):
     product = Product(handmade.gather(1_000_000), handmade.gather(1))
     with pytest.raises(ModelError, match=r"small failed while it ran.*, at GATHER \(gathered\)"):
-        examine(trained, product, Records({"x": np.ones((3, 4), np.float32)}, "random"), 60)
+        examine(trained, product, SampleInputs({"x": np.ones((3, 4), np.float32)}, "random"), 60)
 
 
 def test_the_time_limit_is_for_the_file(trained, products, images):
     with pytest.raises(ModelError, match=r"small, which did not finish in 0\.01 s on 100 records"):
-        examine(trained, products["int8"], Records({"image": images}, "calibration"), 0.01)
+        examine(trained, products["int8"], SampleInputs({"image": images}, "calibration"), 0.01)
 
 
 def test_a_search_that_finds_no_need_gives_plain_int8(trained, converted, images):

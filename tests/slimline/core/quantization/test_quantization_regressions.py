@@ -11,14 +11,14 @@ import tf_keras
 from slimline.core.isolation import run_isolated
 from slimline.core.optimization.qat import QatConfig, train_quantization_aware
 from slimline.core.quantization.conversion import QuantizationConfig, convert_quantization_aware, quantize
-from slimline.core.quantization.packaging import Inputs, package
-from slimline.core.quantization.production import Product, Records, examine, produce
+from slimline.core.quantization.packaging import InputOrigins, package
+from slimline.core.quantization.production import Product, SampleInputs, examine, produce
 from slimline.core.quantization.report import write_report
 from slimline.core.quantization.selective import SelectiveConfig, search
 from slimline.core.tflite.activations import ActivationError
 from slimline.core.tflite.flatbuffer import Operation
 from slimline.core.tflite.runtime import TFLiteModel
-from slimline.core.tflite.smoke_run import try_model
+from slimline.core.tflite.smoke_run import run_smoke_test
 from slimline.errors import ModelError, SlimlineError
 
 LAYERS = tf_keras.layers
@@ -41,7 +41,7 @@ def test_an_operation_that_tflite_lacks_is_named_with_the_remedy(backend):
 def test_a_file_with_select_ops_is_packed_even_where_no_kernels_are_linked_in():
     config = QuantizationConfig(scheme="dynamic_range", allow_select_ops=True)
     model = gelu()
-    package(model, config, produce(model, config), None, inputs=Inputs({}, "None."), origin=ORIGIN)
+    package(model, config, produce(model, config), None, inputs=InputOrigins({}, "None."), origin=ORIGIN)
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b"garbage" * 100])
@@ -49,12 +49,12 @@ def test_bytes_that_are_no_model_are_refused(content):
     with pytest.raises(ModelError):
         TFLiteModel(content, "some-file")
     with pytest.raises(ModelError):
-        try_model(content, "some-file", {"x": np.ones((1, 4), np.float32)}, 60)
+        run_smoke_test(content, "some-file", {"x": np.ones((1, 4), np.float32)}, 60)
 
 
 def test_a_float16_convolution_is_compared_and_has_its_bytes(trained, converted, digits):
     product = Product(converted["float16"], converted["float32"])
-    records = Records({"image": digits[0][:10]}, "calibration")
+    records = SampleInputs({"image": digits[0][:10]}, "calibration")
     config = QuantizationConfig(scheme="float16")
     report = write_report(config, product, examine(trained, product, records), records, origin=ORIGIN)
     conv = next(layer for layer in report["layers"] if layer["op"] == "CONV_2D")
@@ -66,7 +66,7 @@ def test_a_float16_convolution_is_compared_and_has_its_bytes(trained, converted,
 
 def test_the_last_operation_of_int16x8_is_compared(trained, converted, digits):
     product = Product(converted["int16x8"], converted["float32"])
-    records = Records({"image": digits[0][:10]}, "calibration")
+    records = SampleInputs({"image": digits[0][:10]}, "calibration")
     config = QuantizationConfig(scheme="int16x8")
     report = write_report(config, product, examine(trained, product, records), records, origin=ORIGIN)
     assert report["layers"][-1]["op"] == "SOFTMAX"
@@ -84,7 +84,7 @@ def test_an_infinite_activation_leaves_the_report_strict_json():
         config,
         produce(model, config),
         lambda: ({"values": row[None]} for row in inputs),
-        inputs=Inputs({}, "None."),
+        inputs=InputOrigins({}, "None."),
         origin=ORIGIN,
     )
     json.dumps(packed.report, allow_nan=False)
@@ -101,7 +101,7 @@ def test_records_with_nan_leave_io_spec_strict_json():
         config,
         produce(model, config),
         lambda: ({"values": row[None]} for row in inputs),
-        inputs=Inputs({}, "None."),
+        inputs=InputOrigins({}, "None."),
         origin=ORIGIN,
     )
     json.dumps(packed.io_spec, allow_nan=False)

@@ -11,8 +11,8 @@ from slimline.core.sampling.rank import (
     SamplingConfig,
     Strata,
     bottom_k,
-    rank,
     record_digest,
+    record_rank,
     select,
 )
 from slimline.core.sampling.sketch import Extremes, Sketch, Valued
@@ -32,18 +32,18 @@ def ends_of(values):
     """Returns the extremes of records with values."""
     ends = Extremes()
     for record, value in values.items():
-        valued = Valued(value, (rank(record, 0), record))
+        valued = Valued(value, (record_rank(record, 0), record))
         ends = ends.including(Extremes(valued, valued))
     return ends
 
 
 def in_order_of_rank(records):
-    return sorted(records, key=lambda record: rank(record, 0))
+    return sorted(records, key=lambda record: record_rank(record, 0))
 
 
 @given(RECORDS, SIZES, SEEDS)
 def test_the_sample_is_the_distinct_records_of_smallest_rank_in_that_order(records, k, seed):
-    expected = sorted((rank(record, seed), record) for record in set(records))[:k]
+    expected = sorted((record_rank(record, seed), record) for record in set(records))[:k]
     assert bottom_k(records, k, seed) == expected
 
 
@@ -77,14 +77,14 @@ def test_every_record_is_equally_likely_to_be_sampled():
 
 
 def test_ranks_are_spread_over_all_their_bits():
-    mean = sum(rank(str(n).encode(), 0)[byte] for n in range(1_000) for byte in range(16)) / 16_000
+    mean = sum(record_rank(str(n).encode(), 0)[byte] for n in range(1_000) for byte in range(16)) / 16_000
     assert mean == pytest.approx(127.5, abs=3)
 
 
 def test_a_sample_that_was_drawn_before_can_be_drawn_again():
     assert ALGORITHM == "bottom-k/blake2b-128/2"
-    assert rank(b"record", 7).hex() == "978bfd239c556e9489a497b7583f7600"
-    assert rank(b"record", 7) == hashlib.blake2b(b"record", digest_size=16, key=bytes(7) + b"\7").digest()
+    assert record_rank(b"record", 7).hex() == "978bfd239c556e9489a497b7583f7600"
+    assert record_rank(b"record", 7) == hashlib.blake2b(b"record", digest_size=16, key=bytes(7) + b"\7").digest()
 
 
 def test_the_digest_of_a_record_is_that_of_the_standard():
@@ -94,7 +94,7 @@ def test_the_digest_of_a_record_is_that_of_the_standard():
 
 def test_the_largest_seed_has_ranks():
     seed = SamplingConfig(seed=2**63 - 1).seed
-    assert rank(b"", seed) != rank(b"", seed - 1)
+    assert record_rank(b"", seed) != record_rank(b"", seed - 1)
 
 
 @given(RECORDS, SIZES)
@@ -135,7 +135,7 @@ def test_a_record_may_have_several_reasons():
         {"age": ends_of({b"only": 7.0}), "height": Extremes()},
         SamplingConfig(num_records=5, strata=STRATA, extremes=("age", "height")),
     )
-    assert sampled == SampledRecord(rank(b"only", 0), b"only", ("smallest age", "largest age", "stratum 3"))
+    assert sampled == SampledRecord(record_rank(b"only", 0), b"only", ("smallest age", "largest age", "stratum 3"))
 
 
 def test_reserved_places_push_out_the_records_of_largest_rank():

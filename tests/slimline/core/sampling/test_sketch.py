@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimline.core.sampling.rank import bottom_k, rank
+from slimline.core.sampling.rank import bottom_k, record_rank
 from slimline.core.sampling.sketch import ALL, BottomK, Extremes, Sketch, Valued, merge_sketches, sketch
 
 RECORDS = st.lists(st.binary(max_size=2), max_size=40)
@@ -26,7 +26,7 @@ VALUED = st.lists(
 def sketch_of(records, size, seed=0):
     collected = BottomK(size)
     for record in records:
-        collected.add(rank(record, seed), record)
+        collected.add(record_rank(record, seed), record)
     return sketch(collected, size)
 
 
@@ -41,14 +41,14 @@ def ranked(number):
 
 @given(RECORDS, SIZES)
 def test_a_sketch_holds_the_distinct_records_of_smallest_rank_in_that_order(records, size):
-    expected = sorted((rank(record, 0), record) for record in set(records))[:size]
+    expected = sorted((record_rank(record, 0), record) for record in set(records))[:size]
     assert sketch_of(records, size) == Sketch(size, tuple(expected))
 
 
 def test_records_that_left_the_sketch_do_not_come_back():
     collected = BottomK(1)
-    for record_rank, record in [(b"\2" * 16, b"late"), (b"\1" * 16, b"early"), (b"\2" * 16, b"late")]:
-        collected.add(record_rank, record)
+    for number, record in [(b"\2" * 16, b"late"), (b"\1" * 16, b"early"), (b"\2" * 16, b"late")]:
+        collected.add(number, record)
     assert collected.ranked() == [(b"\1" * 16, b"early")]
 
 

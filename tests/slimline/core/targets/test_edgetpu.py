@@ -96,7 +96,7 @@ def test_everything_after_an_operation_that_it_does_not_have_runs_on_the_cpu(mon
     ],
 )
 def test_an_operation_outside_of_its_limits_is_refused_with_the_reason(given, reason):
-    assert reason in edgetpu.obstacle(given)
+    assert reason in edgetpu.unsupported_reason(given)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_an_operation_outside_of_its_limits_is_refused_with_the_reason(given, re
     ],
 )
 def test_an_operation_within_its_limits_is_taken(given):
-    assert edgetpu.obstacle(given) == ""
+    assert edgetpu.unsupported_reason(given) == ""
 
 
 def test_the_log_is_read_by_operation_with_what_is_said_of_those_left():

@@ -44,7 +44,7 @@ def test_float_ends_cost_nothing_but_themselves(float_ends):
     ],
 )
 def test_an_operation_outside_of_its_limits_is_refused_with_the_reason(given, reason):
-    assert hexagon.obstacle(given) == reason
+    assert hexagon.unsupported_reason(given) == reason
 
 
 @pytest.mark.parametrize(
@@ -60,4 +60,4 @@ def test_an_operation_outside_of_its_limits_is_refused_with_the_reason(given, re
     ],
 )
 def test_an_operation_within_its_limits_is_taken(given):
-    assert hexagon.obstacle(given) == ""
+    assert hexagon.unsupported_reason(given) == ""

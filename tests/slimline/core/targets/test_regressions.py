@@ -45,18 +45,20 @@ def test_strides_are_refused_by_the_edge_tpu():
 
 
 def test_padding_of_channels_is_refused_by_the_edge_tpu():
-    assert edgetpu.obstacle(node("PAD", [data(1, 8, 8, 4)], [data(1, 8, 8, 6)])) == "it pads more than x and y"
+    assert (
+        edgetpu.unsupported_reason(node("PAD", [data(1, 8, 8, 4)], [data(1, 8, 8, 6)])) == "it pads more than x and y"
+    )
 
 
 def test_a_squeeze_of_an_inner_dimension_is_refused_by_the_edge_tpu():
-    assert edgetpu.obstacle(node("SQUEEZE", [data(1, 5, 1, 10)], [data(1, 5, 10)]))
-    assert edgetpu.obstacle(node("SQUEEZE", [data(1, 1, 5, 10)], [data(1, 5, 10)])) == ""
+    assert edgetpu.unsupported_reason(node("SQUEEZE", [data(1, 5, 1, 10)], [data(1, 5, 10)]))
+    assert edgetpu.unsupported_reason(node("SQUEEZE", [data(1, 1, 5, 10)], [data(1, 5, 10)])) == ""
 
 
 def test_a_custom_operation_is_found_in_the_log():
     rows = edgetpu.read_log("CUSTOM 1 Operation is working on an unsupported data type\n")
     given = node("TFLite_Detection_PostProcess")
-    assert edgetpu._logged_obstacle(given, rows) == "Operation is working on an unsupported data type"
+    assert edgetpu._logged_reason(given, rows) == "Operation is working on an unsupported data type"
 
 
 def test_what_the_gpu_delegate_does_not_have_is_refused():

@@ -29,7 +29,7 @@ class Source:
       output_names: Names for its outputs, in their order.
       config: The scheme and its options, decided.
       representative: Gives the calibration records, each a dictionary from input name to an array of shape (1, …) and
-        the input's dtype; nothing for schemes without calibration.
+        the input's dtype; None for schemes without calibration.
     """
 
     model: TrainedModel

@@ -11,13 +11,14 @@ from tfx.proto.orchestration import pipeline_pb2
 from tfx.types import standard_artifacts
 from tfx.types.artifact import Artifact
 
-from slimline import ExamplesConfig, names
+from slimline import ExamplesConfig
 from slimline.core.config import Config
+from slimline.names import file_names
 from slimline.shells import progress
 from tests.artifacts import output
 
 
-def run_stage(
+def run_executor(
     executor: type[BaseExecutor],
     key: str,
     inputs: dict[str, list[Artifact]],
@@ -48,7 +49,7 @@ def listening() -> Iterator[list[tuple[str, str]]]:
 
 def gains(folder: Path) -> dict[str, Any]:
     """Reads the file of gains beside a model."""
-    content: dict[str, Any] = json.loads((folder / names.GAINS_FILE).read_text())
+    content: dict[str, Any] = json.loads((folder / file_names.GAINS).read_text())
     return content
 
 

@@ -1,4 +1,4 @@
-"""Names that Slimline writes to ML Metadata: component shells write them, lineage reads them.
+"""Keys of what Slimline writes to ML Metadata, and its artifacts' type names: shells write them, lineage reads them.
 
 They are public: an audit of next year reads the records of today. Values follow one rule for all databases: floats and
 large integers as strings, strings under 2.6 kB, no backslash, no NUL (docs/decisions.md).
@@ -60,16 +60,3 @@ PUSHED_DESTINATION = "pushed_destination"
 # Type names of Slimline's own artifacts. On Kubeflow they are imported by this path.
 CALIBRATION_DATASET_TYPE = "slimline.CalibrationDataset"
 EDGE_EVALUATION_TYPE = "slimline.EdgeEvaluation"
-
-# Files inside artifacts.
-SERVING_FOLDER = "Format-Serving"
-TFLITE_FILE = "tflite"
-GAINS_FILE = "gains.json"
-IO_SPEC_FILE = "io_spec.json"
-QUANTIZATION_REPORT_FILE = "quantization_report.json"
-EVALUATION_FILE = "evaluation.json"
-EVALUATION_PAGE_FILE = "evaluation.html"
-# Of the JSON: raised when a field changes its meaning.
-EVALUATION_VERSION = 2
-CALIBRATION_RECORDS_FILE = "records.tfrecord.gz"
-CALIBRATION_MANIFEST_FILE = "manifest.json"
