@@ -10,11 +10,14 @@ import tf_keras
 
 from benchmarks.data import Task, digits, train_float
 from slimline.core.models.saving import gzip_size
-from slimline.core.optimization.clustering import ClusteringConfig, cluster
+from slimline.core.optimization.clustering import cluster
+from slimline.core.optimization.clustering_config import ClusteringConfig
 from slimline.core.optimization.pruning import prune
 from slimline.core.optimization.pruning_config import PruningConfig
-from slimline.core.optimization.qat import QatConfig, train_quantization_aware
-from slimline.core.quantization.conversion import QuantizationConfig, convert_quantization_aware, quantize
+from slimline.core.optimization.qat import train_quantization_aware
+from slimline.core.optimization.qat_config import QatConfig
+from slimline.core.quantization.configuration import QuantizationConfig
+from slimline.core.quantization.conversion import convert_quantization_aware, quantize
 from slimline_pipelines.digits.trainer import build_model
 
 PRUNING = PruningConfig(target_sparsity=0.8, epochs=20, learning_rate=1e-3)

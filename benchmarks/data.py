@@ -9,7 +9,7 @@ import tf_keras
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from slimline.core.quantization.conversion import Representative
+from slimline.core.quantization.backends.base import Representative
 from slimline.core.tflite.runtime import TFLiteModel
 
 BATCH_SIZE = 32

@@ -13,7 +13,8 @@ from slimline.core.models.weights import sparsity
 from slimline.core.optimization.clustering import cluster
 from slimline.core.optimization.pruning import prune
 from slimline.core.optimization.qat import train_quantization_aware
-from slimline.core.quantization.conversion import QuantizationConfig, convert_quantization_aware, quantize
+from slimline.core.quantization.configuration import QuantizationConfig
+from slimline.core.quantization.conversion import convert_quantization_aware, quantize
 from slimline.core.tflite.flatbuffer import weight_tensors
 from slimline_pipelines.digits.recipe import CLUSTERING, PRUNING, QAT
 from slimline_pipelines.digits.trainer import build_model

@@ -32,8 +32,9 @@ from slimline.core.evaluation.gates import GateConfig, Threshold
 from slimline.core.evaluation.judging import value_of
 from slimline.core.evaluation.measurement import measure
 from slimline.core.evaluation.metrics import find_metric
-from slimline.core.examples.batches import ExamplesConfig
-from slimline.core.quantization.conversion import QuantizationConfig, quantize
+from slimline.core.examples.configuration import ExamplesConfig
+from slimline.core.quantization.configuration import QuantizationConfig
+from slimline.core.quantization.conversion import quantize
 from slimline_pipelines.digits.trainer import build_model
 
 _SCHEMA = """

@@ -11,10 +11,12 @@ import tensorflow_model_optimization as tfmot
 import tf_keras
 
 from benchmarks.data import BATCH_SIZE, Task, digits, train_float
-from slimline.core.optimization.clustering import ClusteringConfig, cluster
+from slimline.core.optimization.clustering import cluster
+from slimline.core.optimization.clustering_config import ClusteringConfig
 from slimline.core.optimization.pruning import prune
 from slimline.core.optimization.pruning_config import PruningConfig
-from slimline.core.optimization.qat import QatConfig, train_quantization_aware
+from slimline.core.optimization.qat import train_quantization_aware
+from slimline.core.optimization.qat_config import QatConfig
 from slimline_pipelines.digits.trainer import build_model
 
 _EPOCHS = 20

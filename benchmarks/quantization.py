@@ -21,7 +21,7 @@ from slimline.core.quantization.configuration import QuantizationConfig
 from slimline.core.quantization.conversion import quantize
 from slimline.core.quantization.packaging import InputOrigins, package
 from slimline.core.quantization.production import Product, produce
-from slimline.core.quantization.selective import SelectiveConfig
+from slimline.core.quantization.selective_config import SelectiveConfig
 from slimline.core.tflite.provenance import describe_origin
 from slimline_pipelines.digits.trainer import build_model
 

@@ -8,12 +8,13 @@ from typing import Any
 
 from tfx.dsl.io import fileio
 
-from slimline.core.examples.batches import ExamplesConfig, representative_inputs
+from slimline.core.examples.batches import representative_inputs
+from slimline.core.examples.configuration import ExamplesConfig
 from slimline.core.examples.example_features import example_parser, stratum_of, values_of
 from slimline.core.examples.features import load_schema
 from slimline.core.examples.records import check_records, read_all
 from slimline.core.models.loading import load_model
-from slimline.core.quantization.conversion import QuantizationConfig
+from slimline.core.quantization.configuration import QuantizationConfig
 from slimline.core.quantization.production import convert_float, gather_records
 from slimline.core.quantization.stability import Stability, range_stability
 from slimline.core.sampling.rank import SamplingConfig

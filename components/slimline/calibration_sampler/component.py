@@ -8,7 +8,7 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec
 
 from slimline.artifacts import CalibrationDataset
 from slimline.calibration_sampler.executor import CalibrationSamplerExecutor
-from slimline.core.examples.batches import ExamplesConfig
+from slimline.core.examples.configuration import ExamplesConfig
 from slimline.core.sampling.rank import SamplingConfig
 from slimline.errors import ConfigError
 from slimline.shells import shell

@@ -16,7 +16,7 @@ from slimline.names import file_names
 
 if TYPE_CHECKING:
     from slimline.core.models.loading import TrainedModel
-    from slimline.core.quantization.conversion import Representative
+    from slimline.core.quantization.backends.base import Representative
     from slimline.core.quantization.packaging import Package
 
 
@@ -91,7 +91,7 @@ def quantize_path(task: Task) -> dict[str, Any]:
 
 def _make(task: Task, files: tuple[str, ...]) -> "Package":
     from slimline.core.digest import model_digest
-    from slimline.core.examples.batches import ExamplesConfig
+    from slimline.core.examples.configuration import ExamplesConfig
     from slimline.core.examples.records import files_digest
     from slimline.core.models.loading import load_model
     from slimline.core.quantization.configuration import QuantizationConfig, resolve_scheme

@@ -127,7 +127,7 @@ def _evaluate(task: Task, files: tuple[str, ...]) -> dict[str, Any]:
     from slimline.core.evaluation.conclusion import conclude
     from slimline.core.evaluation.evaluator import Evaluator
     from slimline.core.evaluation.gates import GateConfig
-    from slimline.core.examples.batches import ExamplesConfig
+    from slimline.core.examples.configuration import ExamplesConfig
     from slimline.core.models.loading import load_model
 
     config = GateConfig(**task.gate)

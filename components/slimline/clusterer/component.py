@@ -7,8 +7,8 @@ from tfx.types.channel import BaseChannel, Channel
 from tfx.types.component_spec import ChannelParameter, ComponentSpec
 
 from slimline.clusterer.executor import ClustererExecutor
-from slimline.core.examples.batches import ExamplesConfig
-from slimline.core.optimization.clustering import ClusteringConfig
+from slimline.core.examples.configuration import ExamplesConfig
+from slimline.core.optimization.clustering_config import ClusteringConfig
 from slimline.shells import shell
 
 VERSION = "2"

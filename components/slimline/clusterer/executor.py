@@ -6,8 +6,9 @@ import tensorflow as tf
 import tf_keras
 from tfx.dsl.components.base.base_executor import BaseExecutor
 
-from slimline.core.examples.batches import ExamplesConfig
-from slimline.core.optimization.clustering import ClusteringConfig, cluster
+from slimline.core.examples.configuration import ExamplesConfig
+from slimline.core.optimization.clustering import cluster
+from slimline.core.optimization.clustering_config import ClusteringConfig
 from slimline.core.optimization.techniques import OptimizedModel
 from slimline.core.optimization.training import Watch
 from slimline.shells import shell

@@ -9,7 +9,8 @@ from slimline.core.models.loading import SavedModelGraph, TrainedModel
 from slimline.core.models.weights import optimized_kernels
 from slimline.core.optimization.preflight import choose_layers, find_blockers, nothing_covered
 from slimline.core.optimization.techniques import Technique
-from slimline.core.quantization.conversion import QuantizationConfig, quantize
+from slimline.core.quantization.configuration import QuantizationConfig
+from slimline.core.quantization.conversion import quantize
 from slimline.errors import ModelError
 
 PTQ = "ptq"

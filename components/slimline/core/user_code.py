@@ -8,8 +8,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import tf_keras
-
 from slimline.errors import ConfigError, near_miss
 
 
@@ -54,6 +52,9 @@ def load_custom_objects(module_name: str | None) -> Mapping[str, Any]:
 
 
 def _is_custom(value: Any, module_name: str) -> bool:
+    # Configuration objects find functions by this module, and they load no TensorFlow.
+    import tf_keras
+
     if getattr(value, "__module__", None) != module_name:
         return False
     return inspect.isfunction(value) or (inspect.isclass(value) and issubclass(value, tf_keras.layers.Layer))

@@ -12,7 +12,7 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec
 
 from slimline.artifacts import EdgeEvaluation
 from slimline.core.evaluation.gates import GateConfig
-from slimline.core.examples.batches import ExamplesConfig
+from slimline.core.examples.configuration import ExamplesConfig
 from slimline.edge_validator.executor import CANDIDATE_KEYS, CANDIDATE_NAMES, EdgeValidatorExecutor
 from slimline.errors import ConfigError
 from slimline.shells import shell

@@ -6,7 +6,7 @@ from tfx.types import standard_artifacts
 from tfx.types.channel import BaseChannel, Channel
 from tfx.types.component_spec import ChannelParameter, ComponentSpec
 
-from slimline.core.examples.batches import ExamplesConfig
+from slimline.core.examples.configuration import ExamplesConfig
 from slimline.core.optimization.pruning_config import PruningConfig
 from slimline.pruner.executor import PrunerExecutor
 from slimline.shells import shell

@@ -6,7 +6,7 @@ import tensorflow as tf
 import tf_keras
 from tfx.dsl.components.base.base_executor import BaseExecutor
 
-from slimline.core.examples.batches import ExamplesConfig
+from slimline.core.examples.configuration import ExamplesConfig
 from slimline.core.optimization.pruning import prune
 from slimline.core.optimization.pruning_config import PruningConfig
 from slimline.core.optimization.techniques import OptimizedModel

@@ -10,9 +10,9 @@ from tfx.types.channel import BaseChannel, Channel
 from tfx.types.component_spec import ChannelParameter, ComponentSpec
 
 from slimline.artifacts import CalibrationDataset
-from slimline.core.examples.batches import ExamplesConfig
-from slimline.core.quantization.configuration import resolve_scheme
-from slimline.core.quantization.conversion import QuantizationConfig, check_calibration
+from slimline.core.examples.configuration import ExamplesConfig
+from slimline.core.quantization.configuration import QuantizationConfig, resolve_scheme
+from slimline.core.quantization.conversion import check_calibration
 from slimline.errors import ConfigError
 from slimline.quantizer.executor import QuantizerExecutor
 from slimline.shells import shell

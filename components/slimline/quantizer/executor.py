@@ -8,12 +8,14 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.dsl.components.base.base_executor import BaseExecutor
 
 from slimline.core.digest import file_digest, model_digest
-from slimline.core.examples.batches import ExamplesConfig, representative_inputs
+from slimline.core.examples.batches import representative_inputs
+from slimline.core.examples.configuration import ExamplesConfig
 from slimline.core.examples.features import load_schema
 from slimline.core.examples.records import check_records, files_digest
 from slimline.core.models.loading import SavedModelGraph, TrainedModel, load_keras_model, load_model
 from slimline.core.models.saving import gzip_size
-from slimline.core.optimization.qat import QatConfig, train_quantization_aware
+from slimline.core.optimization.qat import train_quantization_aware
+from slimline.core.optimization.qat_config import QatConfig
 from slimline.core.optimization.weight_history import (
     WeightSnapshot,
     load_history,
@@ -21,8 +23,9 @@ from slimline.core.optimization.weight_history import (
     save_history,
     summarize_file,
 )
+from slimline.core.quantization.backends.base import Representative
 from slimline.core.quantization.configuration import QuantizationConfig, resolve_scheme
-from slimline.core.quantization.conversion import Representative, convert_quantization_aware
+from slimline.core.quantization.conversion import convert_quantization_aware
 from slimline.core.quantization.packaging import Package, find_input_origins, package
 from slimline.core.quantization.production import Product, convert_float, produce
 from slimline.core.tflite.comparison import worst_agreement, worst_sqnr_db

@@ -13,14 +13,16 @@ from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.types.artifact import Artifact
 
 from slimline.core.digest import file_digest, model_digest
-from slimline.core.examples.batches import ExamplesConfig, check_batches, labelled_batches
+from slimline.core.examples.batches import check_batches, labelled_batches
+from slimline.core.examples.configuration import ExamplesConfig
 from slimline.core.examples.features import load_schema
 from slimline.core.examples.records import check_records
 from slimline.core.models.loading import load_keras_model
 from slimline.core.models.saving import save_keras_model
 from slimline.core.models.weights import max_distinct, sparsity
-from slimline.core.optimization.techniques import OptimizedModel, TechniqueConfig
-from slimline.core.optimization.training import FineTuningConfig, Watch
+from slimline.core.optimization.techniques import OptimizedModel
+from slimline.core.optimization.training import Watch
+from slimline.core.optimization.training_config import FineTuningConfig, TechniqueConfig
 from slimline.core.optimization.weight_history import (
     WeightSnapshot,
     load_history,

@@ -17,7 +17,7 @@ from typing_extensions import override
 from slimline.core.evaluation.accumulators import Tallies
 from slimline.core.evaluation.evaluator import Candidate, Evaluator
 from slimline.core.evaluation.gates import GateConfig
-from slimline.core.examples.batches import ExamplesConfig
+from slimline.core.examples.configuration import ExamplesConfig
 from slimline.core.examples.features import load_schema
 from slimline.core.models.loading import load_model
 from slimline.core.models.saving import read_tflite

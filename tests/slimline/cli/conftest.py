@@ -8,7 +8,8 @@ from typer.testing import CliRunner
 
 from slimline.cli.app import app
 from slimline.core.models.saving import save_keras_model, write_tflite
-from slimline.core.quantization.conversion import QuantizationConfig, quantize
+from slimline.core.quantization.configuration import QuantizationConfig
+from slimline.core.quantization.conversion import quantize
 from tests.conftest import example, write_records
 
 

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import tf_keras
 
-from slimline.core.quantization.conversion import CALIBRATED_SCHEMES, SCHEMES, QuantizationConfig, quantize
+from slimline.core.quantization.configuration import QuantizationConfig
+from slimline.core.quantization.conversion import quantize
+from slimline.core.schemes import CALIBRATED_SCHEMES, SCHEMES
 from tests.handmade import wide_model
 
 

@@ -23,7 +23,7 @@ from slimline import (
 from slimline.clusterer.executor import ClustererExecutor
 from slimline.core.digest import file_digest
 from slimline.core.models.saving import gzip_size, read_tflite
-from slimline.core.quantization.conversion import CALIBRATED_SCHEMES, SCHEMES
+from slimline.core.schemes import CALIBRATED_SCHEMES, SCHEMES
 from slimline.core.tflite.flatbuffer import float_operations, operations, weight_tensors
 from slimline.core.tflite.provenance import read_provenance_id
 from slimline.core.tflite.runtime import TFLiteModel

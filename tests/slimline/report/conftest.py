@@ -9,8 +9,9 @@ import pytest
 from slimline.core.evaluation.conclusion import conclude
 from slimline.core.evaluation.evaluator import Candidate, Evaluator
 from slimline.core.evaluation.gates import GateConfig
-from slimline.core.examples.batches import ExamplesConfig
-from slimline.core.quantization.conversion import QuantizationConfig, quantize
+from slimline.core.examples.configuration import ExamplesConfig
+from slimline.core.quantization.configuration import QuantizationConfig
+from slimline.core.quantization.conversion import quantize
 from slimline.errors import ModelError
 
 

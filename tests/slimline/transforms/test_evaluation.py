@@ -8,7 +8,8 @@ from slimline import ExamplesConfig, GateConfig, Threshold
 from slimline.core.evaluation.accumulators import Tallies
 from slimline.core.evaluation.slices import SliceBy
 from slimline.core.models.saving import save_keras_model, write_tflite
-from slimline.core.quantization.conversion import QuantizationConfig, quantize
+from slimline.core.quantization.configuration import QuantizationConfig
+from slimline.core.quantization.conversion import quantize
 from slimline.errors import ModelError
 from slimline.transforms import evaluation as evaluations
 from slimline.transforms.evaluation import (

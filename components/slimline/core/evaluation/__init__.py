@@ -3,3 +3,7 @@
 In: the original, candidates, files of examples, a `GateConfig`. Out: an `Evaluation` with a verdict and its reasons for
 each candidate. The counts between are integers, which add up over workers in any order.
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

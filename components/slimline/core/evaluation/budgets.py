@@ -10,8 +10,8 @@ from slimline.core.evaluation.gates import GateConfig
 from slimline.core.evaluation.judging import Verdict, judge_figure
 from slimline.core.evaluation.measurement import Measurement
 from slimline.core.schemes import Target
-from slimline.core.targets import judge_target
 from slimline.core.targets.device import DeviceMeasurement, read_measurement
+from slimline.core.targets.judging import judge_target
 from slimline.core.targets.report import TargetReport
 from slimline.errors import ConfigError, near_miss
 

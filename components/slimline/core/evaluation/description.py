@@ -13,7 +13,8 @@ from slimline.core.evaluation.measurement import measure
 from slimline.core.evaluation.metrics import Metric
 from slimline.core.evaluation.slices import OVERALL
 from slimline.core.models.loading import TrainedModel
-from slimline.core.quantization.conversion import QuantizationConfig, quantize
+from slimline.core.quantization.configuration import QuantizationConfig
+from slimline.core.quantization.conversion import quantize
 from slimline.errors import ExamplesError, ModelError
 
 _NUM_CHANGES = 20

@@ -18,7 +18,8 @@ from slimline.core.evaluation.gates import GateConfig
 from slimline.core.evaluation.metrics import find_metric
 from slimline.core.evaluation.model_server import Ends, load, predict
 from slimline.core.evaluation.slices import OVERALL, slice_names
-from slimline.core.examples.batches import ExamplesConfig, as_numpy, labelled_batches
+from slimline.core.examples.batches import as_numpy, labelled_batches
+from slimline.core.examples.configuration import ExamplesConfig
 from slimline.core.examples.example_features import example_parser
 from slimline.core.examples.records import FileSet
 from slimline.core.isolation import IsolatedError, IsolatedProcess

@@ -2,3 +2,7 @@
 
 In: TFRecord files, a schema, an `ExamplesConfig`. Out: batches of (inputs by name, label), single features, digests.
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -4,20 +4,18 @@ The method is weight sharing from Han, Mao and Dally, "Deep Compression" (2016),
 keeps the zeros of a pruned kernel.
 """
 
-from typing import Literal
-
 import numpy as np
 import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras
-from pydantic import Field
 from tensorflow_model_optimization.python.core.clustering.keras.experimental import cluster as sparse_clustering
 
 from slimline.core.models.weights import count_kernels, optimized_kernels
+from slimline.core.optimization.clustering_config import ClusteringConfig
 from slimline.core.optimization.preflight import plan
-from slimline.core.optimization.rules import LayerRule, first_match, require_matches
-from slimline.core.optimization.techniques import OptimizedModel, Technique, TechniqueConfig
-from slimline.core.optimization.tfmot_support import MIN_CLUSTERS, num_clusterable
+from slimline.core.optimization.rules import first_match, require_matches
+from slimline.core.optimization.techniques import OptimizedModel, Technique
+from slimline.core.optimization.tfmot_support import num_clusterable
 from slimline.core.optimization.training import Watch, compile_like, fine_tune, num_steps
 from slimline.core.optimization.weight_history import freeze_gains
 from slimline.errors import ConfigError
@@ -28,33 +26,6 @@ _INITIALIZATIONS = {
     "linear": tfmot.clustering.keras.CentroidInitialization.LINEAR,
     "random": tfmot.clustering.keras.CentroidInitialization.RANDOM,
 }
-
-
-class ClusteringRule(LayerRule):
-    """A number of clusters for some of the layers.
-
-    Attributes:
-      num_clusters: As in `ClusteringConfig`; None leaves these layers as they are.
-    """
-
-    num_clusters: int | None = Field(ge=MIN_CLUSTERS)
-
-
-class ClusteringConfig(TechniqueConfig):
-    """How many values each kernel may keep.
-
-    Attributes:
-      num_clusters: Distinct values per kernel, zero included. A kernel with fewer distinct weights gets as many
-        clusters as it has.
-      rules: Other numbers for some of the layers; the first rule that matches a layer counts.
-      centroid_initialization: Where the values start.
-      keep_zeros: Whether the zeros of a sparse kernel stay zeros.
-    """
-
-    num_clusters: int = Field(default=16, ge=MIN_CLUSTERS)
-    rules: tuple[ClusteringRule, ...] = ()
-    centroid_initialization: Literal["kmeans++", "density", "linear", "random"] = "kmeans++"
-    keep_zeros: bool = True
 
 
 def cluster(

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from slimline.core.optimization.rules import LayerRule
-from slimline.core.optimization.techniques import TechniqueConfig
+from slimline.core.optimization.training_config import TechniqueConfig
 
 _DEFAULT_SPARSITY = 0.5
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import Any, Literal
+from typing import Any
 
 import tensorflow as tf
 import tensorflow_model_optimization as tfmot
@@ -29,28 +29,16 @@ from tensorflow_model_optimization.python.core.quantization.keras.default_8bit.d
 
 from slimline.core.models.weights import count_layer
 from slimline.core.optimization.preflight import Plan, plan
+from slimline.core.optimization.qat_config import Collaboration, QatConfig
 from slimline.core.optimization.techniques import Technique
 from slimline.core.optimization.tfmot_support import activation_unsupported_reason
-from slimline.core.optimization.training import FineTuningConfig, Watch, fine_tune, num_steps
-from slimline.core.optimization.weight_history import Collaboration, collaboration_of, freeze_gains
+from slimline.core.optimization.training import Watch, fine_tune, num_steps
+from slimline.core.optimization.weight_history import collaboration_of, freeze_gains
 from slimline.errors import ConfigError, near_miss
 
 # Kernels of these layers are what TFMOT's collaborative schemes keep; it makes a Conv2D of a separable layer.
 _L = tf_keras.layers
 _COLLABORATIVE = (_L.Conv2D, _L.Dense, _L.SeparableConv1D, _L.SeparableConv2D)
-
-
-class QatConfig(FineTuningConfig):
-    """How to train a model to be quantized.
-
-    Attributes:
-      collaboration: What the training keeps of earlier gains: `plain` nothing, `pqat` zeros, `cqat` clusters, `pcqat`
-        both. `auto` decides kernel by kernel, from the weights; a name forces it for all.
-      skip_layers: Patterns for names of layers that stay as they are, with `*` and `?` as in file names.
-    """
-
-    collaboration: Collaboration | Literal["auto"] = "auto"
-    skip_layers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import tf_keras
 from pydantic import Field
 
 from slimline.core.config import Config
 from slimline.errors import ConfigError, near_miss
+
+if TYPE_CHECKING:
+    import tf_keras
 
 
 class LayerRule(Config):
@@ -22,7 +24,7 @@ class LayerRule(Config):
     layers: str = Field(default="*", min_length=1)
     types: tuple[str, ...] = ()
 
-    def matches(self, layer: tf_keras.layers.Layer) -> bool:
+    def matches(self, layer: "tf_keras.layers.Layer") -> bool:
         """Returns whether the rule is for a layer."""
         return fnmatchcase(layer.name, self.layers) and (not self.types or type(layer).__name__ in self.types)
 
@@ -30,12 +32,12 @@ class LayerRule(Config):
 Rule = TypeVar("Rule", bound=LayerRule)
 
 
-def first_match(rules: Sequence[Rule], layer: tf_keras.layers.Layer) -> Rule | None:
+def first_match(rules: Sequence[Rule], layer: "tf_keras.layers.Layer") -> Rule | None:
     """Returns the first rule for a layer: earlier rules go before later ones."""
     return next((rule for rule in rules if rule.matches(layer)), None)
 
 
-def require_matches(rules: Iterable[LayerRule], layers: Sequence[tf_keras.layers.Layer]) -> None:
+def require_matches(rules: Iterable[LayerRule], layers: Sequence["tf_keras.layers.Layer"]) -> None:
     """Checks that no rule is without effect.
 
     Raises:

@@ -3,12 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
 
 import tf_keras
 
 from slimline.core.models.weights import KernelCount
-from slimline.core.optimization.training import FineTuningConfig
 
 
 class Technique(StrEnum):
@@ -17,18 +15,6 @@ class Technique(StrEnum):
     PRUNING = "pruning"
     CLUSTERING = "clustering"
     QAT = "qat"
-
-
-class TechniqueConfig(FineTuningConfig):
-    """What the configurations of pruning and clustering share.
-
-    Attributes:
-      custom_objects: Dotted path of a module with layers and functions of the user's own.
-      on_lost_gain: What to do when zeros or clusters that an earlier technique made are lost: say so, or fail.
-    """
-
-    custom_objects: str | None = None
-    on_lost_gain: Literal["warn", "error"] = "warn"
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,7 @@ from tensorflow_model_optimization.python.core.quantization.keras.default_8bit.d
 from tensorflow_model_optimization.python.core.sparsity.keras.prune_registry import PruneRegistry
 
 from slimline.core.models.weights import optimized_kernels
-
-# TFMOT needs that many when it has to keep zeros: one centroid is the zero itself.
-MIN_CLUSTERS = 3
+from slimline.core.optimization.clustering_config import MIN_CLUSTERS
 
 _L = tf_keras.layers
 _DEPTHWISE = (_L.DepthwiseConv1D, _L.DepthwiseConv2D)

@@ -7,39 +7,11 @@ from typing import Any
 
 import tensorflow as tf
 import tf_keras
-from pydantic import Field
 
-from slimline.core.config import Config
 from slimline.core.models.weights import non_finite_variables
+from slimline.core.optimization.training_config import FineTuningConfig
 from slimline.core.user_code import load_function
 from slimline.errors import ConfigError, ModelError
-
-
-class FineTuningConfig(Config):
-    """What pruning, clustering and quantization-aware training share.
-
-    Attributes:
-      split: Name of the Examples split to train on.
-      epochs: Passes over the split.
-      batch_size: Examples per step, no more than there are.
-      learning_rate: Of the optimizer. A tenth of the original training's rate is usual.
-      optimizer: Name of a Keras optimizer; when left out the kind that the model was compiled with, or Adam.
-      loss: Name of a Keras loss, or one per output name; the loss that the model was compiled with when left out.
-      metrics: Names of Keras metrics to watch; those that the model was compiled with when left out.
-      seed: Of shuffling and of random initial values. The same seed gives the same weights on the same machine.
-      train_fn: Dotted path of a function `train(model, dataset, epochs, callbacks)` that replaces `model.fit`. It must
-        hand on the callbacks: pruning happens in them.
-    """
-
-    split: str = Field(default="train", min_length=1)
-    epochs: int = Field(default=2, ge=1)
-    batch_size: int = Field(default=32, ge=1)
-    learning_rate: float = Field(default=1e-4, gt=0)
-    optimizer: str | None = None
-    loss: str | dict[str, str] | None = None
-    metrics: tuple[str, ...] = ()
-    seed: int = Field(default=0, ge=0, lt=2**32)
-    train_fn: str | None = None
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import tf_keras
 
 from slimline.core.models.weights import KernelCount, count_kernels, count_layer, max_distinct, sparsity
+from slimline.core.optimization.qat_config import Collaboration
 from slimline.core.tflite.flatbuffer import WeightTensor
 from slimline.errors import ModelError
 from slimline.names import file_names, metadata_keys, schema_versions
@@ -27,8 +28,6 @@ _MAX_CLUSTERS = 256
 _MIN_REPEATS = 2
 # Zeros may differ a little: a layer's last weights can cross zero when scales are rounded.
 _KEPT_SHARE = 0.99
-
-Collaboration: TypeAlias = Literal["plain", "pqat", "cqat", "pcqat"]
 
 
 @dataclass(frozen=True)

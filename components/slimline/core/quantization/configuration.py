@@ -5,9 +5,9 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from slimline.core.config import Config
-from slimline.core.optimization.qat import QatConfig
+from slimline.core.optimization.qat_config import QatConfig
 from slimline.core.quantization.advisor import Advice, Wishes, advise
-from slimline.core.quantization.selective import SelectiveConfig
+from slimline.core.quantization.selective_config import SelectiveConfig
 from slimline.core.schemes import CALIBRATED_SCHEMES, END_TYPES, BackendName, Data, EndType, SchemeOrAuto
 
 

@@ -11,21 +11,9 @@ from slimline.core.optimization.qat import QatModel
 from slimline.core.quantization.backends import Conversion, Representative, Source, open_conversion
 from slimline.core.quantization.backends.converter import ConverterConversion, configure, set_ends
 from slimline.core.quantization.configuration import QuantizationConfig
-from slimline.core.schemes import CALIBRATED_SCHEMES, SCHEMES, Scheme
+from slimline.core.schemes import CALIBRATED_SCHEMES
 from slimline.core.tflite.flatbuffer import float_operations
 from slimline.errors import ConfigError, ModelError
-
-__all__ = [
-    "CALIBRATED_SCHEMES",
-    "SCHEMES",
-    "QuantizationConfig",
-    "Representative",
-    "Scheme",
-    "check_calibration",
-    "convert_quantization_aware",
-    "quantize",
-    "start_conversion",
-]
 
 
 def quantize(model: TrainedModel, config: QuantizationConfig, representative: Representative | None = None) -> bytes:

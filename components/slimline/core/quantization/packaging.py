@@ -10,13 +10,13 @@ import numpy as np
 import tf_keras
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from slimline.core.examples.batches import ExamplesConfig
+from slimline.core.examples.configuration import ExamplesConfig
 from slimline.core.examples.features import match_inputs
 from slimline.core.models.loading import TrainedModel
 from slimline.core.models.saving import write_tflite
 from slimline.core.quantization.advisor import Advice
+from slimline.core.quantization.backends.base import Representative
 from slimline.core.quantization.configuration import QuantizationConfig
-from slimline.core.quantization.conversion import Representative
 from slimline.core.quantization.production import Examination, Product, SampleInputs, examine, gather_records
 from slimline.core.quantization.report import write_report
 from slimline.core.quantization.stability import range_stability

@@ -11,8 +11,9 @@ import tensorflow as tf
 from slimline.core.isolation import IsolatedError, run_isolated
 from slimline.core.models.loading import TrainedModel
 from slimline.core.models.rebuilding import random_inputs
+from slimline.core.quantization.backends.base import Representative
 from slimline.core.quantization.configuration import QuantizationConfig
-from slimline.core.quantization.conversion import Representative, quantize, require_integers, start_conversion
+from slimline.core.quantization.conversion import quantize, require_integers, start_conversion
 from slimline.core.quantization.selective import Selection, search
 from slimline.core.tflite.activations import ActivationError, activation_errors
 from slimline.core.tflite.comparison import OutputComparison, compare_outputs

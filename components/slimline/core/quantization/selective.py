@@ -10,51 +10,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from pydantic import Field, model_validator
 
-from slimline.core.config import Config
-from slimline.core.schemes import Keep
+from slimline.core.quantization.selective_config import SelectiveConfig
 from slimline.core.tflite.activations import ActivationError, added_noise
 from slimline.core.tflite.comparison import OutputComparison, compare_outputs, worst_agreement, worst_sqnr_db
 from slimline.errors import ModelError
-
-
-class SelectiveConfig(Config):
-    """When to keep layers from int8, and how far to go. At least one of the two goals is needed.
-
-    Attributes:
-      min_agreement: Share of the calibration records on which the file must decide as the float model does, in (0, 1].
-      min_sqnr_db: Signal-to-quantization-noise ratio that every output must keep, in dB.
-      keep: Precision of the kept layers: `float32`, or `int16` activations with 8-bit weights, for integer hardware.
-      max_conversions: Files that may be made and tried on the way.
-    """
-
-    min_agreement: float | None = Field(default=None, gt=0, le=1)
-    min_sqnr_db: float | None = None
-    keep: Keep = "float32"
-    max_conversions: int = Field(default=16, ge=2)
-
-    @model_validator(mode="after")
-    def _check(self) -> "SelectiveConfig":
-        if self.min_agreement is None and self.min_sqnr_db is None:
-            raise ValueError("min_agreement=... or min_sqnr_db=..., which says how good is good enough")
-        return self
-
-    def is_met(self, outputs: Mapping[str, OutputComparison]) -> bool:
-        """Returns whether outputs are close enough to the float model's.
-
-        Raises:
-          ModelError: The agreement is asked for, and no output decides between classes.
-        """
-        agreement, sqnr_db = worst_agreement(outputs), worst_sqnr_db(outputs)
-        if self.min_agreement is not None:
-            if agreement is None:
-                raise ModelError(
-                    "min_agreement for a model whose outputs decide nothing", "classes", "give min_sqnr_db instead"
-                )
-            if agreement < self.min_agreement:
-                return False
-        return self.min_sqnr_db is None or sqnr_db >= self.min_sqnr_db
 
 
 @dataclass(frozen=True)
@@ -118,6 +78,23 @@ def search(
         if shortest is not None:
             _give_back(attempts, steps[shortest], errors)
     return Selection(attempts.best(), tuple(attempts.made))
+
+
+def is_met(config: SelectiveConfig, outputs: Mapping[str, OutputComparison]) -> bool:
+    """Returns whether outputs are close enough to the float model's.
+
+    Raises:
+      ModelError: The agreement is asked for, and no output decides between classes.
+    """
+    agreement, sqnr_db = worst_agreement(outputs), worst_sqnr_db(outputs)
+    if config.min_agreement is not None:
+        if agreement is None:
+            raise ModelError(
+                "min_agreement for a model whose outputs decide nothing", "classes", "give min_sqnr_db instead"
+            )
+        if agreement < config.min_agreement:
+            return False
+    return config.min_sqnr_db is None or sqnr_db >= config.min_sqnr_db
 
 
 def rank_tensors(errors: Sequence[ActivationError]) -> list[ActivationError]:
@@ -199,7 +176,7 @@ def _judge(
     outputs: Mapping[str, np.ndarray],
 ) -> Attempt:
     compared = compare_outputs(reference, outputs)
-    return Attempt(kept, content, compared, config.is_met(compared))
+    return Attempt(kept, content, compared, is_met(config, compared))
 
 
 def _shortest(attempts: _Attempts, steps: Sequence[frozenset[str]]) -> int | None:

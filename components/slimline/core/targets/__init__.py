@@ -1,31 +1,8 @@
-"""What each kind of hardware makes of a `.tflite` file. A new target is a module with `judge`, and a line here."""
+"""What each kind of hardware makes of a `.tflite` file.
 
-from collections.abc import Callable, Mapping
+In: the content of a file. Out: a `TargetReport`: whether it runs there, what is accelerated, and why the rest is not.
+"""
 
-import numpy as np
+import lazy_loader
 
-from slimline.core.schemes import Target
-from slimline.core.targets import cpu, edgetpu, gpu, hexagon, micro
-from slimline.core.targets.report import TargetReport
-
-_JUDGES: dict[Target, Callable[[bytes], TargetReport]] = {
-    "cpu": cpu.judge,
-    "gpu": gpu.judge,
-    "edgetpu": edgetpu.judge,
-    "hexagon": hexagon.judge,
-    "micro": micro.judge,
-}
-
-
-def judge_target(target: Target, content: bytes, example: Mapping[str, np.ndarray] | None = None) -> TargetReport:
-    """Returns what a target makes of a file.
-
-    Args:
-      target: Its name.
-      content: Bytes of a `.tflite` file.
-      example: Real values by input name, for targets that are run here.
-
-    Raises:
-      ConfigError: What the target needs is not installed.
-    """
-    return micro.judge(content, example) if target == "micro" else _JUDGES[target](content)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

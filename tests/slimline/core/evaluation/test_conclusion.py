@@ -15,7 +15,7 @@ from slimline.core.evaluation.evaluator import Candidate, Evaluator
 from slimline.core.evaluation.gates import GateConfig, TargetRule, Threshold, WeightedGoal
 from slimline.core.evaluation.measurement import Measurement, measure
 from slimline.core.evaluation.slices import SliceBy
-from slimline.core.examples.batches import ExamplesConfig
+from slimline.core.examples.configuration import ExamplesConfig
 from slimline.core.tflite.runtime import Latency
 from slimline.errors import ConfigError, ExamplesError, ModelError
 from tests.conftest import example, write_records

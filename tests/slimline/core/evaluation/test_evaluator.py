@@ -15,8 +15,9 @@ from slimline.core.evaluation.judging import value_of
 from slimline.core.evaluation.metrics import METRICS
 from slimline.core.evaluation.model_server import predict
 from slimline.core.evaluation.slices import SliceBy
-from slimline.core.examples.batches import ExamplesConfig
-from slimline.core.quantization.conversion import QuantizationConfig, quantize
+from slimline.core.examples.configuration import ExamplesConfig
+from slimline.core.quantization.configuration import QuantizationConfig
+from slimline.core.quantization.conversion import quantize
 from slimline.errors import ConfigError, ExamplesError, ModelError
 from tests.conftest import example, write_records
 from tests.handmade import convolution, gather

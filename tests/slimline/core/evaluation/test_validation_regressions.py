@@ -15,8 +15,9 @@ from slimline.core.evaluation.measurement import measure as measure_file
 from slimline.core.evaluation.metrics import METRICS, CustomMetric, Outcome
 from slimline.core.evaluation.ranking import Contender, rank
 from slimline.core.evaluation.slices import SliceBy, slice_names
-from slimline.core.examples.batches import ExamplesConfig
-from slimline.core.quantization.conversion import QuantizationConfig, quantize
+from slimline.core.examples.configuration import ExamplesConfig
+from slimline.core.quantization.configuration import QuantizationConfig
+from slimline.core.quantization.conversion import quantize
 from slimline.errors import ConfigError, ExamplesError
 from tests.conftest import example, write_records
 from tests.records import tf_example

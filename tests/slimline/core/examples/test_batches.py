@@ -5,7 +5,8 @@ import tf_keras
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from slimline.core.examples.batches import ExamplesConfig, check_batches, labelled_batches, representative_inputs
+from slimline.core.examples.batches import check_batches, labelled_batches, representative_inputs
+from slimline.core.examples.configuration import ExamplesConfig
 from slimline.core.examples.records import check_records
 from slimline.errors import ConfigError, ExamplesError
 from tests.conftest import example, write_records

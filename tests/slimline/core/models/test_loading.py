@@ -10,7 +10,9 @@ import tensorflow as tf
 import tf_keras
 
 from slimline.core.models.loading import SavedModelGraph, load_keras_model, load_model
-from slimline.core.quantization.conversion import CALIBRATED_SCHEMES, SCHEMES, QuantizationConfig, quantize
+from slimline.core.quantization.configuration import QuantizationConfig
+from slimline.core.quantization.conversion import quantize
+from slimline.core.schemes import CALIBRATED_SCHEMES, SCHEMES
 from slimline.core.tflite.runtime import TFLiteModel
 from slimline.errors import ConfigError, ModelError
 from tests import zoo

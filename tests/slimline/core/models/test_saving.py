@@ -8,7 +8,8 @@ import tf_keras
 
 from slimline.core.models.loading import load_keras_model
 from slimline.core.models.saving import export_for_conversion, gzip_size, read_tflite, save_keras_model, write_tflite
-from slimline.core.quantization.conversion import QuantizationConfig, quantize
+from slimline.core.quantization.configuration import QuantizationConfig
+from slimline.core.quantization.conversion import quantize
 from slimline.errors import ModelError
 from tests import zoo
 

@@ -10,7 +10,8 @@ from slimline.core.models.weights import (
     non_finite_variables,
     sparsity,
 )
-from slimline.core.quantization.conversion import QuantizationConfig, quantize
+from slimline.core.quantization.configuration import QuantizationConfig
+from slimline.core.quantization.conversion import quantize
 from slimline.core.tflite.flatbuffer import weight_tensors
 
 LAYERS = tf_keras.layers

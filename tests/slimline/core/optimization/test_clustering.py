@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import tf_keras
 
-from slimline.core.optimization.clustering import ClusteringConfig, ClusteringRule, cluster
+from slimline.core.optimization.clustering import cluster
+from slimline.core.optimization.clustering_config import ClusteringConfig, ClusteringRule
 from slimline.errors import ConfigError, ModelError
 from tests import zoo
 from tests.zoo import NUM_EXAMPLES

@@ -9,10 +9,13 @@ from slimline.core.models.rebuilding import rebuild
 from slimline.core.models.weights import KernelCount, count_kernels
 from slimline.core.optimization.pruning import prune
 from slimline.core.optimization.pruning_config import PruningConfig
-from slimline.core.optimization.qat import QatConfig, train_quantization_aware
-from slimline.core.optimization.training import FineTuningConfig, compile_like
+from slimline.core.optimization.qat import train_quantization_aware
+from slimline.core.optimization.qat_config import QatConfig
+from slimline.core.optimization.training import compile_like
+from slimline.core.optimization.training_config import FineTuningConfig
 from slimline.core.optimization.weight_history import WeightSnapshot, collaboration_of, lost_in_file
-from slimline.core.quantization.conversion import QuantizationConfig, convert_quantization_aware, quantize
+from slimline.core.quantization.configuration import QuantizationConfig
+from slimline.core.quantization.conversion import convert_quantization_aware, quantize
 from slimline.core.tflite.flatbuffer import WeightTensor, weight_tensors
 from tests import zoo
 

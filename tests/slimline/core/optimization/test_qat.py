@@ -5,7 +5,8 @@ import tf_keras
 from ai_edge_litert.interpreter import Interpreter
 
 from slimline.core.models.weights import count_kernels
-from slimline.core.optimization.qat import QatConfig, train_quantization_aware
+from slimline.core.optimization.qat import train_quantization_aware
+from slimline.core.optimization.qat_config import QatConfig
 from slimline.core.optimization.weight_history import WeightSnapshot, lost_in_file
 from slimline.core.quantization.conversion import convert_quantization_aware
 from slimline.core.tflite.flatbuffer import weight_tensors

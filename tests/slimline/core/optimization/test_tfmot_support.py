@@ -3,9 +3,10 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from slimline.core.optimization.qat import QatConfig, train_quantization_aware
+from slimline.core.optimization.clustering_config import MIN_CLUSTERS
+from slimline.core.optimization.qat import train_quantization_aware
+from slimline.core.optimization.qat_config import QatConfig
 from slimline.core.optimization.tfmot_support import (
-    MIN_CLUSTERS,
     clustering_unsupported_reason,
     num_clusterable,
     pruning_unsupported_reason,

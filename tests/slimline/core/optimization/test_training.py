@@ -4,11 +4,14 @@ import tensorflow as tf
 import tf_keras
 
 from slimline.core.models.rebuilding import rebuild
-from slimline.core.optimization.clustering import ClusteringConfig, cluster
+from slimline.core.optimization.clustering import cluster
+from slimline.core.optimization.clustering_config import ClusteringConfig
 from slimline.core.optimization.pruning import prune
 from slimline.core.optimization.pruning_config import PruningConfig
-from slimline.core.optimization.qat import QatConfig, train_quantization_aware
-from slimline.core.optimization.training import FineTuningConfig, Watch, fine_tune, num_steps
+from slimline.core.optimization.qat import train_quantization_aware
+from slimline.core.optimization.qat_config import QatConfig
+from slimline.core.optimization.training import Watch, fine_tune, num_steps
+from slimline.core.optimization.training_config import FineTuningConfig
 from slimline.errors import ConfigError, ModelError
 from tests import zoo
 from tests.zoo import NUM_EXAMPLES

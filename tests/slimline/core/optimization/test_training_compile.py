@@ -6,7 +6,8 @@ import tensorflow as tf
 import tf_keras
 
 from slimline.core.models.rebuilding import rebuild
-from slimline.core.optimization.training import FineTuningConfig, compile_like
+from slimline.core.optimization.training import compile_like
+from slimline.core.optimization.training_config import FineTuningConfig
 from slimline.errors import ConfigError
 from tests import zoo
 from tests.zoo import NUM_EXAMPLES

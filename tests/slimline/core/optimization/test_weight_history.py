@@ -9,11 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slimline.core.models.weights import KernelCount, count_kernels
-from slimline.core.optimization.clustering import ClusteringConfig, cluster
+from slimline.core.optimization.clustering import cluster
+from slimline.core.optimization.clustering_config import ClusteringConfig
 from slimline.core.optimization.pruning import prune
 from slimline.core.optimization.pruning_config import PruningConfig
-from slimline.core.optimization.qat import QatConfig, train_quantization_aware
-from slimline.core.optimization.training import FineTuningConfig, fine_tune
+from slimline.core.optimization.qat import train_quantization_aware
+from slimline.core.optimization.qat_config import QatConfig
+from slimline.core.optimization.training import fine_tune
+from slimline.core.optimization.training_config import FineTuningConfig
 from slimline.core.optimization.weight_history import (
     WeightSnapshot,
     collaboration_of,
@@ -25,7 +28,8 @@ from slimline.core.optimization.weight_history import (
     save_history,
     summarize_file,
 )
-from slimline.core.quantization.conversion import QuantizationConfig, convert_quantization_aware, quantize
+from slimline.core.quantization.configuration import QuantizationConfig
+from slimline.core.quantization.conversion import convert_quantization_aware, quantize
 from slimline.core.tflite.flatbuffer import WeightTensor, weight_tensors
 from slimline.errors import ModelError
 from tests import zoo

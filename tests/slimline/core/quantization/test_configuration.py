@@ -2,10 +2,10 @@ from typing import Any
 
 import pytest
 
-from slimline.core.optimization.qat import QatConfig
+from slimline.core.optimization.qat_config import QatConfig
 from slimline.core.quantization.advisor import Wishes
 from slimline.core.quantization.configuration import QuantizationConfig, resolve_scheme
-from slimline.core.quantization.selective import SelectiveConfig
+from slimline.core.quantization.selective_config import SelectiveConfig
 from slimline.core.schemes import END_TYPES, SCHEMES
 from slimline.errors import ConfigError
 

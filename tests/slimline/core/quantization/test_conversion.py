@@ -4,14 +4,10 @@ import tensorflow as tf
 import tf_keras
 from ai_edge_litert.interpreter import Interpreter
 
-from slimline.core.optimization.qat import QatConfig
-from slimline.core.quantization.conversion import (
-    CALIBRATED_SCHEMES,
-    SCHEMES,
-    QuantizationConfig,
-    check_calibration,
-    quantize,
-)
+from slimline.core.optimization.qat_config import QatConfig
+from slimline.core.quantization.configuration import QuantizationConfig
+from slimline.core.quantization.conversion import check_calibration, quantize
+from slimline.core.schemes import CALIBRATED_SCHEMES, SCHEMES
 from slimline.errors import ConfigError, ModelError
 
 LAYERS = tf_keras.layers

@@ -8,9 +8,9 @@ import tf_keras
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from slimline.core.examples.batches import ExamplesConfig
+from slimline.core.examples.configuration import ExamplesConfig
 from slimline.core.models.saving import read_tflite
-from slimline.core.quantization.conversion import QuantizationConfig
+from slimline.core.quantization.configuration import QuantizationConfig
 from slimline.core.quantization.packaging import InputOrigins, find_input_origins, package
 from slimline.core.quantization.production import Product, produce
 from slimline.core.tflite.provenance import read_provenance_id

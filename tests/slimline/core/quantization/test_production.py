@@ -3,9 +3,9 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from slimline.core.quantization.conversion import QuantizationConfig
+from slimline.core.quantization.configuration import QuantizationConfig
 from slimline.core.quantization.production import Product, SampleInputs, convert_float, examine, gather_records, produce
-from slimline.core.quantization.selective import SelectiveConfig
+from slimline.core.quantization.selective_config import SelectiveConfig
 from slimline.core.schemes import SCHEMES
 from slimline.core.tflite.runtime import TFLiteModel
 from slimline.errors import ConfigError, ModelError

@@ -9,12 +9,15 @@ import tensorflow as tf
 import tf_keras
 
 from slimline.core.isolation import run_isolated
-from slimline.core.optimization.qat import QatConfig, train_quantization_aware
-from slimline.core.quantization.conversion import QuantizationConfig, convert_quantization_aware, quantize
+from slimline.core.optimization.qat import train_quantization_aware
+from slimline.core.optimization.qat_config import QatConfig
+from slimline.core.quantization.configuration import QuantizationConfig
+from slimline.core.quantization.conversion import convert_quantization_aware, quantize
 from slimline.core.quantization.packaging import InputOrigins, package
 from slimline.core.quantization.production import Product, SampleInputs, examine, produce
 from slimline.core.quantization.report import write_report
-from slimline.core.quantization.selective import SelectiveConfig, search
+from slimline.core.quantization.selective import search
+from slimline.core.quantization.selective_config import SelectiveConfig
 from slimline.core.tflite.activations import ActivationError
 from slimline.core.tflite.flatbuffer import Operation
 from slimline.core.tflite.runtime import TFLiteModel

@@ -6,10 +6,10 @@ import tf_keras
 
 from slimline.core.models.saving import gzip_size
 from slimline.core.quantization.advisor import Wishes, advise
-from slimline.core.quantization.conversion import QuantizationConfig
+from slimline.core.quantization.configuration import QuantizationConfig
 from slimline.core.quantization.production import Product, examine, gather_records, produce
 from slimline.core.quantization.report import describe_sizes, remark, write_report
-from slimline.core.quantization.selective import SelectiveConfig
+from slimline.core.quantization.selective_config import SelectiveConfig
 from slimline.core.quantization.stability import Stability
 from slimline.core.schemes import CALIBRATED_SCHEMES, SCHEMES
 from slimline.core.tflite.activations import ActivationError

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimline.core.quantization.conversion import QuantizationConfig
+from slimline.core.quantization.configuration import QuantizationConfig
 from slimline.core.quantization.production import examine, gather_records, produce
-from slimline.core.quantization.selective import SelectiveConfig, rank_tensors, search
+from slimline.core.quantization.selective import is_met, rank_tensors, search
+from slimline.core.quantization.selective_config import SelectiveConfig
 from slimline.core.tflite.activations import ActivationError
 from slimline.core.tflite.comparison import compare_outputs
 from slimline.core.tflite.flatbuffer import Operation, operations
@@ -142,7 +143,7 @@ def test_tensors_are_ranked_by_what_they_add():
 )
 def test_both_goals_have_to_be_met(agreement, sqnr_db, met):
     outputs = compare_outputs({"y": np.eye(4) + 1}, {"y": np.eye(4)[[0, 1, 2, 0]] + 1})
-    assert SelectiveConfig(min_agreement=agreement, min_sqnr_db=sqnr_db).is_met(outputs) == met
+    assert is_met(SelectiveConfig(min_agreement=agreement, min_sqnr_db=sqnr_db), outputs) == met
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tf_keras
 
-from slimline.core.quantization.conversion import QuantizationConfig
+from slimline.core.quantization.configuration import QuantizationConfig
 from slimline.core.quantization.production import convert_float
 from slimline.core.quantization.stability import MAX_DIFFERENCE, Stability, range_stability
 from slimline.core.tflite.flatbuffer import output_tensors

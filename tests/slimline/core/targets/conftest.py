@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tf_keras
 
-from slimline.core.quantization.conversion import QuantizationConfig, quantize
+from slimline.core.quantization.configuration import QuantizationConfig
+from slimline.core.quantization.conversion import quantize
 
 LAYERS = tf_keras.layers
 

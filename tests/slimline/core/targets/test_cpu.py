@@ -1,7 +1,8 @@
 import pytest
 
-from slimline.core.targets import cpu, judge_target
+from slimline.core.targets import cpu
 from slimline.core.targets.graph import read_nodes
+from slimline.core.targets.judging import judge_target
 from tests.nodes import data, node
 
 

@@ -5,7 +5,8 @@ import sys
 import pytest
 import tf_keras
 
-from slimline.core.quantization.conversion import QuantizationConfig, quantize
+from slimline.core.quantization.configuration import QuantizationConfig
+from slimline.core.quantization.conversion import quantize
 from slimline.core.targets.device import read_measurement
 from slimline.errors import ConfigError
 

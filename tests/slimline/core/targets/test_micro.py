@@ -6,7 +6,8 @@ import tensorflow as tf
 import tf_keras
 
 from slimline.core.isolation import IsolatedError
-from slimline.core.targets import judge_target, micro
+from slimline.core.targets import micro
+from slimline.core.targets.judging import judge_target
 from slimline.core.tflite.runtime import TFLiteModel
 from slimline.errors import ConfigError, ModelError
 from tests.slimline.core.targets.conftest import convert, small_model

@@ -4,7 +4,8 @@ import tf_keras
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from slimline.core.models.weights import count_kernels
-from slimline.core.quantization.conversion import QuantizationConfig, quantize
+from slimline.core.quantization.configuration import QuantizationConfig
+from slimline.core.quantization.conversion import quantize
 from slimline.core.tflite.flatbuffer import WeightTensor, float_operations, weight_tensors
 from tests import zoo
 

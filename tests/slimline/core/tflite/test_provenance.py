@@ -7,7 +7,7 @@ from ai_edge_litert import schema_py_generated as schema
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimline.core.quantization.conversion import QuantizationConfig
+from slimline.core.quantization.configuration import QuantizationConfig
 from slimline.core.schemes import SCHEMES
 from slimline.core.tflite.flatbuffer import operations, weight_tensors
 from slimline.core.tflite.provenance import ENTRY, describe_origin, read_provenance_id, stamp

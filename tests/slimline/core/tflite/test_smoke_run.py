@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from slimline.core.isolation import IsolatedError
-from slimline.core.quantization.conversion import QuantizationConfig, quantize
+from slimline.core.quantization.configuration import QuantizationConfig
+from slimline.core.quantization.conversion import quantize
 from slimline.core.tflite.runtime import TFLiteModel
 from slimline.core.tflite.smoke_run import find_failing_operation, invoke_prefix, run_smoke_test
 from slimline.errors import ModelError

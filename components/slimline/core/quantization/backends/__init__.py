@@ -1,5 +1,5 @@
 """The programs that quantize, behind one interface: `open_conversion` picks the one that a configuration names."""
 
-from slimline.core.quantization.backends.base import Conversion, Representative, Source, open_conversion
+import lazy_loader
 
-__all__ = ["Conversion", "Representative", "Source", "open_conversion"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

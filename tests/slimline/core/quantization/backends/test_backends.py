@@ -5,14 +5,10 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from slimline.core.quantization.conversion import (
-    CALIBRATED_SCHEMES,
-    SCHEMES,
-    QuantizationConfig,
-    quantize,
-    start_conversion,
-)
-from slimline.core.quantization.selective import SelectiveConfig
+from slimline.core.quantization.configuration import QuantizationConfig
+from slimline.core.quantization.conversion import quantize, start_conversion
+from slimline.core.quantization.selective_config import SelectiveConfig
+from slimline.core.schemes import CALIBRATED_SCHEMES, SCHEMES
 from slimline.core.tflite.flatbuffer import float_operations, has_select_ops, operations
 from slimline.core.tflite.runtime import TFLiteModel
 from slimline.errors import ConfigError, ModelError

@@ -1,0 +1,9 @@
+from .batches import labelled_batches as labelled_batches
+from .batches import representative_inputs as representative_inputs
+from .configuration import ExamplesConfig as ExamplesConfig
+from .features import load_schema as load_schema
+from .records import CheckedRecords as CheckedRecords
+from .records import FileSet as FileSet
+from .records import check_records as check_records
+from .records import list_files as list_files
+from .tfrecord import read_records as read_records

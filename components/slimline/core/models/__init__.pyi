@@ -1,0 +1,10 @@
+from .loading import SavedModelGraph as SavedModelGraph
+from .loading import TrainedModel as TrainedModel
+from .loading import load_keras_model as load_keras_model
+from .loading import load_model as load_model
+from .saving import read_tflite as read_tflite
+from .saving import save_keras_model as save_keras_model
+from .saving import write_tflite as write_tflite
+from .weights import KernelCount as KernelCount
+from .weights import count_kernels as count_kernels
+from .weights import sparsity as sparsity

@@ -1,0 +1,13 @@
+from .clustering import cluster as cluster
+from .clustering_config import ClusteringConfig as ClusteringConfig
+from .clustering_config import ClusteringRule as ClusteringRule
+from .preflight import plan as plan
+from .pruning import prune as prune
+from .pruning_config import PruningConfig as PruningConfig
+from .pruning_config import PruningRule as PruningRule
+from .qat import QatModel as QatModel
+from .qat import train_quantization_aware as train_quantization_aware
+from .qat_config import QatConfig as QatConfig
+from .techniques import OptimizedModel as OptimizedModel
+from .techniques import Technique as Technique
+from .training import Watch as Watch

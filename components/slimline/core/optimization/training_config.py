@@ -1,0 +1,46 @@
+"""What a user can ask of every training that pruning, clustering and quantization need."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from slimline.core.config import Config
+
+
+class FineTuningConfig(Config):
+    """What pruning, clustering and quantization-aware training share.
+
+    Attributes:
+      split: Name of the Examples split to train on.
+      epochs: Passes over the split.
+      batch_size: Examples per step, no more than there are.
+      learning_rate: Of the optimizer. A tenth of the original training's rate is usual.
+      optimizer: Name of a Keras optimizer; when left out the kind that the model was compiled with, or Adam.
+      loss: Name of a Keras loss, or one per output name; the loss that the model was compiled with when left out.
+      metrics: Names of Keras metrics to watch; those that the model was compiled with when left out.
+      seed: Of shuffling and of random initial values. The same seed gives the same weights on the same machine.
+      train_fn: Dotted path of a function `train(model, dataset, epochs, callbacks)` that replaces `model.fit`. It must
+        hand on the callbacks: pruning happens in them.
+    """
+
+    split: str = Field(default="train", min_length=1)
+    epochs: int = Field(default=2, ge=1)
+    batch_size: int = Field(default=32, ge=1)
+    learning_rate: float = Field(default=1e-4, gt=0)
+    optimizer: str | None = None
+    loss: str | dict[str, str] | None = None
+    metrics: tuple[str, ...] = ()
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    train_fn: str | None = None
+
+
+class TechniqueConfig(FineTuningConfig):
+    """What the configurations of pruning and clustering share.
+
+    Attributes:
+      custom_objects: Dotted path of a module with layers and functions of the user's own.
+      on_lost_gain: What to do when zeros or clusters that an earlier technique made are lost: say so, or fail.
+    """
+
+    custom_objects: str | None = None
+    on_lost_gain: Literal["warn", "error"] = "warn"

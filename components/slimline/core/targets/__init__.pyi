@@ -1,0 +1,3 @@
+from .judging import judge_target as judge_target
+from .report import Placement as Placement
+from .report import TargetReport as TargetReport

@@ -1,0 +1,10 @@
+from .comparison import OutputComparison as OutputComparison
+from .comparison import compare_outputs as compare_outputs
+from .flatbuffer import operations as operations
+from .flatbuffer import weight_tensors as weight_tensors
+from .io_spec import describe_ends as describe_ends
+from .provenance import describe_origin as describe_origin
+from .provenance import stamp as stamp
+from .runtime import Latency as Latency
+from .runtime import TFLiteModel as TFLiteModel
+from .smoke_run import run_smoke_test as run_smoke_test

@@ -1,0 +1,10 @@
+from .find import digest_of as digest_of
+from .find import find_by_content as find_by_content
+from .graph import Lineage as Lineage
+from .graph import consumers as consumers
+from .graph import trace as trace
+from .runs import Run as Run
+from .runs import find_run as find_run
+from .runs import node_states as node_states
+from .store import find_store_file as find_store_file
+from .store import open_store as open_store
