@@ -25,6 +25,6 @@ BackendName: TypeAlias = Literal["converter", "litert-quantizer"]
 Keep: TypeAlias = Literal["float32", "int16"]
 
 # What the advisor asks.
-Target: TypeAlias = Literal["cpu", "gpu", "edgetpu", "hexagon", "micro"]
+Target: TypeAlias = Literal["cpu", "gpu", "edgetpu", "hexagon", "micro", "ethos_u"]
 Priority: TypeAlias = Literal["accuracy", "size", "latency"]
 Data: TypeAlias = Literal["none", "unlabelled", "labelled"]

@@ -24,6 +24,7 @@ class Tensor:
       is_constant: Whether its values stand in the file.
       is_dynamic: Whether a dimension other than the batch is open.
       has_open_batch: Whether the batch is open.
+      is_sparse: Whether its values are encoded without the zeros.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Tensor:
     is_constant: bool
     is_dynamic: bool
     has_open_batch: bool
+    is_sparse: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,14 +73,20 @@ def _tensor(model: Any, tensor: Any) -> Tensor:
     shape = tuple(int(size) for size in tensor.shape) if tensor.shape is not None else ()
     signature = tensor.shapeSignature
     open_sizes = [int(size) < 0 for size in signature] if signature is not None else []
-    name = tensor.name.decode() if isinstance(tensor.name, bytes) else str(tensor.name or "")
+    name = tensor.name.decode(errors="replace") if isinstance(tensor.name, bytes) else str(tensor.name or "")
     is_constant = model.buffers[tensor.buffer].data is not None
-    return Tensor(name, _TYPE_NAMES[tensor.type], shape, is_constant, any(open_sizes[1:]), any(open_sizes[:1]))
+    is_dynamic, has_open_batch = any(open_sizes[1:]), any(open_sizes[:1])
+    is_sparse = tensor.sparsity is not None
+    return Tensor(name, _TYPE_NAMES[tensor.type], shape, is_constant, is_dynamic, has_open_batch, is_sparse)
 
 
 def _node(model: Any, operator: Any, tensors: list[Tensor], graph_tensors: list[Any]) -> Node:
     code = model.operatorCodes[operator.opcodeIndex]
-    op = code.customCode.decode() if code.customCode else _OP_NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
+    op = (
+        code.customCode.decode(errors="replace")
+        if code.customCode
+        else _OP_NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
+    )
     inputs = tuple(tensors[index] for index in operator.inputs if index >= 0)
     outputs = tuple(tensors[index] for index in operator.outputs)
     options = dict(vars(operator.builtinOptions)) if operator.builtinOptions is not None else {}

@@ -1,4 +1,7 @@
+import numpy as np
 import pytest
+import tensorflow as tf
+import tf_keras
 
 from slimline.core.targets import cpu
 from slimline.core.targets.graph import read_nodes
@@ -46,3 +49,18 @@ def test_only_the_step_into_16_bits_is_not_held_against_it(judge_nodes):
     wide = [data(1, 4, dtype="int16")]
     report = judge_nodes(node("QUANTIZE", outputs=wide), node("ADD", wide, wide))
     assert [one.is_accelerated for one in report.placements] == [True, False]
+
+
+def test_sparse_encoding_is_not_accepted():
+    """It runs on x86 and fails on ARM: nothing that runs here may be taken for a CPU's verdict."""
+    model = tf_keras.Sequential([tf_keras.layers.Input((64,), name="x"), tf_keras.layers.Dense(64, name="y")])
+    kernel = np.zeros((64, 64), np.float32)
+    # Blocks of 1 x 4, which the encoding keeps together.
+    kernel[::8, :] = 1
+    model.set_weights([kernel.T.copy(), np.zeros(64, np.float32)])
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    converter.optimizations = [tf.lite.Optimize.EXPERIMENTAL_SPARSITY]
+    report = cpu.judge(converter.convert())
+    assert not report.runs
+    assert "sparse encoding" in report.reasons[0]
+    assert report.accelerated_share < 1
