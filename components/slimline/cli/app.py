@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from slimline.cli.exit_codes import NOT_GOOD_ENOUGH, OK, UNDECIDED
-from slimline.core.schemes import BackendName, Data, EndType, Keep, Priority, SchemeOrAuto, Target
+from slimline.core.schemes import BackendName, Data, EndType, Keep, OnLostGain, Priority, SchemeOrAuto, Target
 from slimline.errors import ConfigError
 from slimline.running.request import Request, Runner, check_name
 
@@ -99,11 +99,14 @@ def quantize(
     ] = None,
     min_sqnr_db: Annotated[float | None, typer.Option(help="The same, until outputs keep this ratio to noise.")] = None,
     keep: Annotated[Keep | None, typer.Option(help="Precision of layers kept from int8. [default: float32]")] = None,
+    on_lost_gain: Annotated[
+        OnLostGain, typer.Option(help="When zeros or clusters of the model are lost in the file: say so, or fail.")
+    ] = "warn",
     custom_objects: Annotated[str | None, typer.Option(help="Dotted path of a module with layers of your own.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Convert a model to TFLite, run the file, and say what it keeps; no TFX is needed."""
-    from slimline.cli.quantizing import Task, print_report, quantize_path, require_sense
+    from slimline.cli.quantizing import QuantizeArguments, print_report, quantize_path, require_sense
 
     has_goal = min_agreement is not None or min_sqnr_db is not None
     require_sense(scheme, target, has_goal=has_goal, keep=keep)
@@ -115,19 +118,20 @@ def quantize(
         "output_type": output_type,
         "static_batch": static_batch,
         "allow_select_ops": allow_select_ops,
+        "on_lost_gain": on_lost_gain,
         "custom_objects": custom_objects,
     }
     if has_goal:
         goal = {"min_agreement": min_agreement, "min_sqnr_db": min_sqnr_db}
         options["selective"] = {**goal, "keep": keep or "float32"}
     features = _pairs(input_feature or [], "--input-feature", "INPUT=FEATURE")
-    task = Task(model, output, options, tuple(calibration or ()), schema, label_key, features)
-    report = quantize_path(task)
+    arguments = QuantizeArguments(model, output, options, tuple(calibration or ()), schema, label_key, features)
+    quantized = quantize_path(arguments)
     if as_json:
-        print(json.dumps(report, indent=1))
+        print(json.dumps(quantized.to_dict(), indent=1))
     else:
-        print_report(report)
-    if report["selective"] is not None and not report["selective"]["meets_goal"]:
+        print_report(quantized)
+    if quantized.misses_goal:
         raise typer.Exit(NOT_GOOD_ENOUGH)
 
 

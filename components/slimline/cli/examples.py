@@ -1,6 +1,6 @@
 """Finds the examples and folders that a command line names."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,12 @@ def read_schema(path: Path | None, files: Sequence[str]) -> Any:
     if record is None:
         raise ExamplesError(f"no record in {', '.join(files)}", "at least one", "give other files")
     return infer_schema(record)
+
+
+def examples_options(label_key: str | None, input_features: Mapping[str, str]) -> dict[str, Any]:
+    """Returns options of an `ExamplesConfig`: without a label the model's input is to come out again."""
+    label: dict[str, Any] = {"label_key": label_key} if label_key else {"label_is_input": True}
+    return {**label, "input_features": dict(input_features)}
 
 
 def require_new_folder(path: Path) -> None:

@@ -1,6 +1,6 @@
 """Quantizes a model on this machine, without TFX."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,19 +9,18 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from slimline.cli.examples import read_schema, record_files, require_new_folder
+from slimline.cli.examples import examples_options, read_schema, record_files, require_new_folder
 from slimline.cli.native_messages import without_native_messages
 from slimline.errors import ConfigError, ModelError
 from slimline.names import file_names
 
 if TYPE_CHECKING:
-    from slimline.core.models.loading import TrainedModel
-    from slimline.core.quantization.backends.base import Representative
-    from slimline.core.quantization.packaging import Package
+    from slimline.core.quantization.report_types import QuantizationReport, Sizes
+    from slimline.core.quantization.use_case import QuantizedModel
 
 
 @dataclass(frozen=True)
-class Task:
+class QuantizeArguments:
     """What the command line asks for.
 
     Attributes:
@@ -43,6 +42,30 @@ class Task:
     input_features: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Quantized:
+    """What came of it.
+
+    Attributes:
+      path: Of the file.
+      report: What a person should know of it.
+      lost_gains: Zeros and clusters that the model had and the file lost, in words.
+    """
+
+    path: Path
+    report: "QuantizationReport"
+    lost_gains: tuple[str, ...] = ()
+
+    @property
+    def misses_goal(self) -> bool:
+        """Whether a goal was asked for and is not met."""
+        return self.report.selective is not None and not self.report.selective.meets_goal
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns what `slimline quantize --json` prints: the report, with the path and what is lost."""
+        return {"path": str(self.path), "lost_gains": list(self.lost_gains), **self.report.to_dict()}
+
+
 def require_sense(scheme: str, target: str | None, *, has_goal: bool, keep: str | None) -> None:
     """Checks options that need one another, in the words of the command line.
 
@@ -61,112 +84,89 @@ def require_sense(scheme: str, target: str | None, *, has_goal: bool, keep: str 
         )
 
 
-def quantize_path(task: Task) -> dict[str, Any]:
+def quantize_path(arguments: QuantizeArguments) -> Quantized:
     """Converts a model, runs the file, and writes it with its report.
 
-    Returns:
-      The report, with `path` of the file.
-
     Raises:
-      SlimlineError: The model, the records or the options do not fit; nothing is written then.
+      SlimlineError: The model, the records or the options do not fit; then neither file nor report is written.
     """
-    if not task.model.exists():
-        raise ModelError(f"nothing at {task.model}", "a model's folder or file", "check the path")
-    require_new_folder(task.output)
-    if not task.calibration and (task.schema is not None or task.label_key or task.input_features):
+    if not arguments.model.exists():
+        raise ModelError(f"nothing at {arguments.model}", "a model's folder or file", "check the path")
+    require_new_folder(arguments.output)
+    has_records = bool(arguments.calibration)
+    if not has_records and (arguments.schema is not None or arguments.label_key or arguments.input_features):
         raise ConfigError(
             "--schema, --label-key or --input-feature without --calibration",
             "records, which these are about",
             "give --calibration, or leave them out",
         )
-    files = record_files(task.calibration, "--calibration")
+    files = record_files(arguments.calibration, "--calibration")
     with Console(stderr=True).status("loading TensorFlow, converting and running the file"), without_native_messages():
         from slimline.core.atomic_write import staged_folder
 
-        packed = _make(task, files)
-        with staged_folder(task.output) as folder:
-            packed.write(folder)
-    return {"path": str(task.output / file_names.SERVING_FOLDER / file_names.TFLITE), **packed.report}
+        quantized = _quantize(arguments, files)
+        with staged_folder(arguments.output) as folder:
+            quantized.write(folder)
+    path = arguments.output / file_names.SERVING_FOLDER / file_names.TFLITE
+    return Quantized(path, quantized.package.report, quantized.lost)
 
 
-def _make(task: Task, files: tuple[str, ...]) -> "Package":
-    from slimline.core.digest import model_digest
+def _quantize(arguments: QuantizeArguments, files: tuple[str, ...]) -> "QuantizedModel":
     from slimline.core.examples.configuration import ExamplesConfig
-    from slimline.core.examples.records import files_digest
-    from slimline.core.models.loading import load_model
-    from slimline.core.quantization.configuration import QuantizationConfig, resolve_scheme
-    from slimline.core.quantization.packaging import find_input_origins, package
-    from slimline.core.quantization.production import produce
-    from slimline.core.tflite.provenance import describe_origin
+    from slimline.core.quantization.configuration import QuantizationConfig
+    from slimline.core.quantization.use_case import QuantizationRequest, quantize_model
 
-    config, advice = resolve_scheme(QuantizationConfig(**task.options), has_calibration=bool(files), has_examples=False)
-    model = load_model(task.model, config.custom_objects)
-    # No label is read: a model without one is said to have its input for it.
-    label: dict[str, Any] = {"label_key": task.label_key} if task.label_key else {"label_is_input": True}
-    data = ExamplesConfig(**label, input_features=dict(task.input_features))
-    schema = read_schema(task.schema, files) if files else None
-    representative = _representative(files, schema, model, data) if files else None
-    origin = describe_origin(
-        source_digest=model_digest(task.model),
-        config=config.to_json(),
-        backend=config.backend,
-        calibration_digest=files_digest(files) if files else None,
-        training_digest=None,
+    config = QuantizationConfig(**arguments.options)
+    request = QuantizationRequest(
+        model=arguments.model,
+        config=config,
+        calibration=files,
+        schema=read_schema(arguments.schema, files) if files else None,
+        data=ExamplesConfig(**examples_options(arguments.label_key, arguments.input_features)),
     )
-    product = produce(model, config, representative)
-    inputs = find_input_origins(model, schema, data)
-    return package(model, config, product, representative, inputs=inputs, origin=origin, advice=advice)
+    return quantize_model(request)
 
 
-def _representative(files: tuple[str, ...], schema: Any, model: "TrainedModel", data: Any) -> "Representative":
-    from slimline.core.examples.batches import representative_inputs
-    from slimline.core.examples.records import check_records
-
-    records = check_records(files)
-
-    def read() -> Iterator[dict[str, Any]]:
-        return representative_inputs(records, schema, model, data)
-
-    next(read())
-    return read
-
-
-def print_report(report: Mapping[str, Any], console: Console | None = None) -> None:
+def print_report(quantized: Quantized, console: Console | None = None) -> None:
     """Prints sizes, closeness and findings of a quantized file; on standard output unless told else."""
-    console = console or Console(highlight=False)
-    for reason in (report["advice"] or {"reasons": ()})["reasons"]:
-        console.print(f"{report['scheme']}: {reason}", markup=False, soft_wrap=True)
-    console.print(_sizes(report["sizes"], report["scheme"]))
-    for name, output in (report["trial"] or {"outputs": {}})["outputs"].items():
-        agreement = "" if output["agreement"] is None else f"agrees with the float model in {output['agreement']:.1%}, "
-        noise = "no noise at all" if output["sqnr_db"] is None else f"SQNR {output['sqnr_db']:.1f} dB"
-        console.print(f"output {name}: {agreement}{noise}", markup=False, soft_wrap=True)
-    if report["selective"] is not None:
-        _print_selection(report, console)
-    for finding in report["findings"]:
-        console.print(f"- {finding}", markup=False, soft_wrap=True)
-    console.print(f"Written to {report['path']}", markup=False, soft_wrap=True)
+    console, report = console or Console(highlight=False), quantized.report
+
+    def say(text: str) -> None:
+        console.print(text, markup=False, soft_wrap=True)
+
+    for reason in report.advice.reasons if report.advice else ():
+        say(f"{report.scheme}: {reason}")
+    console.print(_sizes(report.sizes, report.scheme))
+    for name, output in (report.smoke_run.outputs if report.smoke_run else {}).items():
+        agreement = "" if output.agreement is None else f"agrees with the float model in {output.agreement:.1%}, "
+        noise = "no noise at all" if output.sqnr_db is None else f"SQNR {output.sqnr_db:.1f} dB"
+        say(f"output {name}: {agreement}{noise}")
+    if report.selective is not None:
+        say(_selection(report))
+    for finding in report.findings:
+        say(f"- {finding}")
+    for lost in quantized.lost_gains:
+        say(f"lost: {lost}")
+    say(f"Written to {quantized.path}")
 
 
-def _print_selection(report: Mapping[str, Any], console: Console) -> None:
-    selective = report["selective"]
-    met = "met" if selective["meets_goal"] else "not met"
-    layers = {layer["tensor"]: ", ".join(layer["layers"]) for layer in report["layers"]}
-    kept = "; ".join(layers.get(name) or name for name in selective["kept"])
-    console.print(
-        f"goal {met} after {selective['num_conversions']} conversions; "
-        + (f"kept in {selective['precision']}: {kept}" if kept else "nothing had to be kept"),
-        markup=False,
-        soft_wrap=True,
+def _selection(report: "QuantizationReport") -> str:
+    selective = report.selective
+    assert selective is not None
+    met = "met" if selective.meets_goal else "not met"
+    layers = {layer.tensor: ", ".join(layer.layers) for layer in report.layers}
+    kept = "; ".join(layers.get(name) or name for name in selective.kept)
+    return f"goal {met} after {selective.num_conversions} conversions; " + (
+        f"kept in {selective.precision}: {kept}" if kept else "nothing had to be kept"
     )
 
 
-def _sizes(sizes: Mapping[str, Any], scheme: str) -> Table:
+def _sizes(sizes: "Sizes", scheme: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("file", no_wrap=True)
     for heading in ("bytes", "gzip", "smaller", "gzip smaller"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_row("float32", f"{sizes['float_bytes']:,}", f"{sizes['float_gzip_bytes']:,}", "", "", style="dim")
-    smaller = (f"{sizes['times_smaller']:.2f}x", f"{sizes['times_smaller_gzip']:.2f}x")
-    table.add_row(scheme, f"{sizes['bytes']:,}", f"{sizes['gzip_bytes']:,}", *smaller)
+    table.add_row("float32", f"{sizes.float_bytes:,}", f"{sizes.float_gzip_bytes:,}", "", "", style="dim")
+    smaller = (f"{sizes.times_smaller:.2f}x", f"{sizes.times_smaller_gzip:.2f}x")
+    table.add_row(scheme, f"{sizes.bytes:,}", f"{sizes.gzip_bytes:,}", *smaller)
     return table

@@ -1,16 +1,11 @@
-"""Runs `slimline.core.optimization.clustering` on TFX artifacts."""
+"""Runs `slimline.core.optimization.use_case` on TFX artifacts."""
 
 from typing import Any
 
-import tensorflow as tf
-import tf_keras
 from tfx.dsl.components.base.base_executor import BaseExecutor
 
 from slimline.core.examples.configuration import ExamplesConfig
-from slimline.core.optimization.clustering import cluster
 from slimline.core.optimization.clustering_config import ClusteringConfig
-from slimline.core.optimization.techniques import OptimizedModel
-from slimline.core.optimization.training import Watch
 from slimline.shells import shell
 from slimline.shells.fine_tuning import run_technique
 
@@ -24,10 +19,4 @@ class ClustererExecutor(BaseExecutor):
         """Reads model and examples, clusters, and writes the model."""
         config = ClusteringConfig.from_json(exec_properties[shell.CONFIG])
         data = ExamplesConfig.from_json(exec_properties[shell.DATA])
-
-        def optimize(
-            model: tf_keras.Model, dataset: tf.data.Dataset, num_examples: int, watch: Watch
-        ) -> OptimizedModel:
-            return cluster(model, dataset, num_examples, config, watch=watch)
-
-        run_technique(self, input_dict, output_dict, "clustered_model", config, data, optimize)
+        run_technique(self, input_dict, output_dict, "clustered_model", config, data)

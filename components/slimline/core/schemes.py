@@ -23,6 +23,8 @@ END_TYPES: dict[Scheme, tuple[EndType, ...]] = {
 BackendName: TypeAlias = Literal["converter", "litert-quantizer"]
 # What a layer that int8 hurts is kept in.
 Keep: TypeAlias = Literal["float32", "int16"]
+# What to do when zeros or clusters of a model are lost: say so, or fail.
+OnLostGain: TypeAlias = Literal["warn", "error"]
 
 # What the advisor asks.
 Target: TypeAlias = Literal["cpu", "gpu", "edgetpu", "hexagon", "micro", "ethos_u"]

@@ -1,16 +1,11 @@
-"""Runs `slimline.core.optimization.pruning` on TFX artifacts."""
+"""Runs `slimline.core.optimization.use_case` on TFX artifacts."""
 
 from typing import Any
 
-import tensorflow as tf
-import tf_keras
 from tfx.dsl.components.base.base_executor import BaseExecutor
 
 from slimline.core.examples.configuration import ExamplesConfig
-from slimline.core.optimization.pruning import prune
 from slimline.core.optimization.pruning_config import PruningConfig
-from slimline.core.optimization.techniques import OptimizedModel
-from slimline.core.optimization.training import Watch
 from slimline.shells import shell
 from slimline.shells.fine_tuning import run_technique
 
@@ -24,10 +19,4 @@ class PrunerExecutor(BaseExecutor):
         """Reads model and examples, prunes, and writes the model."""
         config = PruningConfig.from_json(exec_properties[shell.CONFIG])
         data = ExamplesConfig.from_json(exec_properties[shell.DATA])
-
-        def optimize(
-            model: tf_keras.Model, dataset: tf.data.Dataset, num_examples: int, watch: Watch
-        ) -> OptimizedModel:
-            return prune(model, dataset, num_examples, config, watch=watch)
-
-        run_technique(self, input_dict, output_dict, "pruned_model", config, data, optimize)
+        run_technique(self, input_dict, output_dict, "pruned_model", config, data)

@@ -1,38 +1,52 @@
 import io
 import json
+from dataclasses import fields, replace
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from slimline.cli import quantizing
 from slimline.cli.exit_codes import BAD_INPUT, NOT_GOOD_ENOUGH, OK
-from slimline.cli.quantizing import Task, print_report, quantize_path
+from slimline.cli.quantizing import QuantizeArguments, Quantized, print_report, quantize_path
+from slimline.core.models.saving import save_keras_model
+from slimline.core.models.weights import count_kernels
+from slimline.core.optimization.weight_history import FileSummary, WeightSnapshot, save_history
+from slimline.core.quantization.advisor import Advice
+from slimline.core.quantization.layer_report import LayerReport
+from slimline.core.quantization.report_types import (
+    Calibration,
+    Goal,
+    OutputReport,
+    QuantizationReport,
+    SelectionReport,
+    Sizes,
+    SmokeRun,
+)
+from slimline.core.tflite.provenance import Origin
 from slimline.core.tflite.runtime import TFLiteModel
 from slimline.errors import ConfigError, ExamplesError, ModelError
 from tests.slimline.cli.test_app import slimline
 
-SIZES = {
-    "float_bytes": 50_000,
-    "float_gzip_bytes": 40_000,
-    "bytes": 12_500,
-    "gzip_bytes": 8_000,
-    "times_smaller": 4.0,
-    "times_smaller_gzip": 5.0,
-}
+SCORES = {"scores": OutputReport(0.9875, 31.25, 0.1)}
 
 
 def report(**more):
-    return {
+    given = {
         "scheme": "int8",
+        "training": None,
+        "backend": "converter",
+        "provenance": Origin("sha256:0", "sha256:1", None, None, {}),
         "advice": None,
-        "sizes": SIZES,
-        "trial": {"outputs": {"scores": {"agreement": 0.9875, "sqnr_db": 31.25}}},
+        "sizes": Sizes(bytes=12_500, gzip_bytes=8_000, float_bytes=50_000, float_gzip_bytes=40_000),
+        "weights": FileSummary(0.5, 16),
+        "smoke_run": SmokeRun(10, "calibration", "LiteRT", SCORES),
+        "calibration": Calibration(10, None),
         "selective": None,
-        "findings": [],
-        "layers": [],
-        "path": "out/Format-Serving/tflite",
+        "layers": (),
         **more,
     }
+    return Quantized(Path("out/Format-Serving/tflite"), QuantizationReport(**given))
 
 
 def printed(content, width=100):
@@ -42,7 +56,13 @@ def printed(content, width=100):
 
 
 def selection(**more):
-    return {"meets_goal": True, "num_conversions": 3, "precision": "float32", "kept": [], **more}
+    given = {"goal": Goal(0.9, None), "precision": "float32", "meets_goal": True, "kept": (), "num_conversions": 3}
+    return SelectionReport(**{**given, "attempts": (), **more})
+
+
+def layer(tensor, *layers):
+    unknown = {part.name: None for part in fields(LayerReport)}
+    return LayerReport(**{**unknown, "tensor": tensor, "layers": layers})
 
 
 @pytest.fixture
@@ -71,21 +91,20 @@ def test_a_report_shows_sizes_closeness_and_the_path():
 
 
 def test_what_does_not_apply_is_left_out():
-    outputs = {"y": {"agreement": None, "sqnr_db": None}}
-    assert "output y: no noise at all" in printed(report(trial={"outputs": outputs}))
-    assert not [line for line in printed(report(trial=None)) if line.startswith("output")]
+    exact = SmokeRun(10, "calibration", "LiteRT", {"y": OutputReport(None, None, 0.0)})
+    assert "output y: no noise at all" in printed(report(smoke_run=exact))
+    assert not [line for line in printed(report(smoke_run=None)) if line.startswith("output")]
 
 
 def test_advice_and_findings_stand_in_one_line_each_as_they_are():
     long = "because [bold]it[/] is " + "so " * 60 + "good"
-    lines = printed(report(advice={"reasons": [long]}, findings=["[red]odd[/]"]), width=40)
+    lines = printed(report(advice=Advice("int8", None, False, (long,), ()), findings=("[red]odd[/]",)), width=40)
     assert f"int8: {long}" in lines
     assert "- [red]odd[/]" in lines
 
 
 def test_a_selection_names_the_layers_kept():
-    layers = [{"tensor": "t1", "layers": ["conv", "relu"]}]
-    kept = report(layers=layers, selective=selection(kept=["t1", "t2"]))
+    kept = report(layers=(layer("t1", "conv", "relu"),), selective=selection(kept=("t1", "t2")))
     assert "goal met after 3 conversions; kept in float32: conv, relu; t2" in printed(kept)
     missed = report(selective=selection(meets_goal=False))
     assert "goal not met after 3 conversions; nothing had to be kept" in printed(missed)
@@ -98,28 +117,32 @@ def root(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def made(root, model_folder, calibration_folder):
-    return quantize_path(Task(model_folder, root / "out", {"scheme": "int8"}, [calibration_folder], label_key="digit"))
+    arguments = QuantizeArguments(
+        model_folder, root / "out", {"scheme": "int8"}, [calibration_folder], label_key="digit"
+    )
+    return quantize_path(arguments)
 
 
 def test_a_model_is_converted_run_and_written(made, root):
-    assert made["path"] == str(root / "out" / "Format-Serving" / "tflite")
+    assert made.path == root / "out" / "Format-Serving" / "tflite"
     files = sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
     assert files == [
         "out/Format-Serving/io_spec.json",
         "out/Format-Serving/tflite",
+        "out/gains.json",
         "out/quantization_report.json",
     ]
     content = (root / "out" / "Format-Serving" / "tflite").read_bytes()
     assert list(TFLiteModel(content, "made").inputs) == ["image"]
-    assert made["sizes"]["bytes"] == len(content)
+    assert made.report.sizes.bytes == len(content)
     written = json.loads((root / "out" / "quantization_report.json").read_text())
-    assert {**written, "path": made["path"]} == json.loads(json.dumps(made))
-    assert made["trial"]["outputs"]["scores"]["agreement"] >= 0.9
+    assert {"path": str(made.path), "lost_gains": [], **written} == made.to_dict()
+    assert made.report.smoke_run.outputs["scores"].agreement >= 0.9
 
 
 def test_the_same_records_as_a_file_give_the_same_file(made, root, model_folder, calibration_folder, tmp_path):
     records = [calibration_folder / "records.tfrecord.gz"]
-    quantize_path(Task(model_folder, tmp_path / "out", {"scheme": "int8"}, records, label_key="digit"))
+    quantize_path(QuantizeArguments(model_folder, tmp_path / "out", {"scheme": "int8"}, records, label_key="digit"))
     name = "out/Format-Serving/tflite"
     assert (tmp_path / name).read_bytes() == (root / name).read_bytes()
 
@@ -143,7 +166,7 @@ def test_what_does_not_fit_is_refused_and_nothing_is_written(
     given["calibration"] = [tmp_path / given["calibration"]] if given["calibration"] else []
     given["model"] = tmp_path / given["model"]
     with pytest.raises(error, match=message):
-        quantize_path(Task(output=tmp_path / "out", **given))
+        quantize_path(QuantizeArguments(output=tmp_path / "out", **given))
     assert not list(tmp_path.iterdir())
 
 
@@ -156,7 +179,7 @@ def test_nothing_half_written_is_left_when_writing_fails(model_folder, tmp_path,
 
     monkeypatch.setattr(Package, "write", write)
     with pytest.raises(OSError, match="a bad disk"):
-        quantize_path(Task(model_folder, tmp_path / "out", {"scheme": "float16"}))
+        quantize_path(QuantizeArguments(model_folder, tmp_path / "out", {"scheme": "float16"}))
     assert not list(tmp_path.iterdir())
 
 
@@ -169,7 +192,7 @@ def test_what_is_there_is_not_written_over(kind, model_folder, tmp_path):
         taken.mkdir()
         (taken / "mine").write_text("mine")
     with pytest.raises(ConfigError, match="which is there already"):
-        quantize_path(Task(model_folder, taken, {"scheme": "float16"}))
+        quantize_path(QuantizeArguments(model_folder, taken, {"scheme": "float16"}))
     assert [path.read_text() for path in tmp_path.rglob("*") if path.is_file()] == ["mine"]
 
 
@@ -193,6 +216,28 @@ def test_a_target_becomes_a_wish(scheme_only, call):
     tasks = scheme_only()
     call("quantize", "model", "-o", "out", "--scheme", "auto", "--target", "gpu", "--priority", "latency")
     assert tasks[0].options["wishes"] == {"target": "gpu", "priority": "latency"}
+
+
+@pytest.fixture(scope="module")
+def careless_folder(trained, tmp_path_factory):
+    """A model that was pruned, as the file beside it tells, and trained on without regard for its zeros."""
+    folder = tmp_path_factory.mktemp("careless")
+    save_keras_model(trained, folder)
+    before = [replace(count, num_zeros=count.num_weights // 2) for count in count_kernels(trained)]
+    save_history(folder, [WeightSnapshot("pruning", tuple(before))], ())
+    return folder
+
+
+def test_zeros_that_the_file_has_no_more_are_told_or_leave_no_file(careless_folder, tmp_path):
+    told = quantize_path(QuantizeArguments(careless_folder, tmp_path / "a", {"scheme": "dynamic_range"}))
+    assert told.lost_gains
+    assert "had 50.0% zeros after pruning, and has " in told.lost_gains[0]
+    assert f"lost: {told.lost_gains[0]}" in printed(told)
+    assert json.loads((tmp_path / "a" / "gains.json").read_text())["lost"] == list(told.lost_gains)
+    strict = {"scheme": "dynamic_range", "on_lost_gain": "error"}
+    with pytest.raises(ModelError, match="had 50.0% zeros after pruning"):
+        quantize_path(QuantizeArguments(careless_folder, tmp_path / "b", strict))
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 @pytest.mark.parametrize(("met", "code"), [(True, OK), (False, NOT_GOOD_ENOUGH)])

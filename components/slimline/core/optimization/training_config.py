@@ -1,10 +1,9 @@
 """What a user can ask of every training that pruning, clustering and quantization need."""
 
-from typing import Literal
-
 from pydantic import Field
 
 from slimline.core.config import Config
+from slimline.core.schemes import OnLostGain
 
 
 class FineTuningConfig(Config):
@@ -43,4 +42,4 @@ class TechniqueConfig(FineTuningConfig):
     """
 
     custom_objects: str | None = None
-    on_lost_gain: Literal["warn", "error"] = "warn"
+    on_lost_gain: OnLostGain = "warn"

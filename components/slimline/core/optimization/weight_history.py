@@ -8,15 +8,16 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import tf_keras
 
 from slimline.core.models.weights import KernelCount, count_kernels, count_layer, max_distinct, sparsity
 from slimline.core.optimization.qat_config import Collaboration
+from slimline.core.schemes import OnLostGain
 from slimline.core.tflite.flatbuffer import WeightTensor
 from slimline.errors import ModelError
-from slimline.names import file_names, metadata_keys, schema_versions
+from slimline.names import file_names, schema_versions
 
 ORIGINAL = "original"
 
@@ -43,6 +44,19 @@ class WeightSnapshot:
     name: str
     kernels: tuple[KernelCount, ...]
     left: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TrainingSummary:
+    """What quantization-aware training did to each layer.
+
+    Attributes:
+      collaborations: What was kept of which kernel, by layer name.
+      left: Why some layers stay in float until calibration, by layer name.
+    """
+
+    collaborations: Mapping[str, Collaboration]
+    left: Mapping[str, str]
 
 
 def is_pruned(count: KernelCount) -> bool:
@@ -101,7 +115,7 @@ def save_history(
     lost: Sequence[str],
     *,
     tensors: Sequence[WeightTensor] | None = None,
-    training: Mapping[str, Any] | None = None,
+    training: TrainingSummary | None = None,
 ) -> Path:
     """Writes `gains.json` and returns its path.
 
@@ -110,7 +124,7 @@ def save_history(
       history: All snapshots, the original first.
       lost: What the last technique lost, in words.
       tensors: The kernels of the `.tflite` file, when there is one.
-      training: What quantization-aware training kept of which layer, and which layers it left, when there was any.
+      training: What quantization-aware training did, when there was any.
     """
     path = folder / file_names.GAINS
     content: dict[str, Any] = {
@@ -119,20 +133,33 @@ def save_history(
         "lost": list(lost),
     }
     if training is not None:
-        content["training"] = dict(training)
+        content["training"] = {"collaborations": dict(training.collaborations), "left": dict(training.left)}
     if tensors is not None:
-        content["file"] = {**summarize_file(tensors), "tensors": [asdict(tensor) for tensor in tensors]}
+        content["file"] = {**asdict(summarize_file(tensors)), "tensors": [asdict(tensor) for tensor in tensors]}
     path.write_text(json.dumps(content, indent=1) + "\n")
     return path
 
 
-def summarize_file(tensors: Sequence[WeightTensor]) -> dict[str, float | int]:
+@dataclass(frozen=True)
+class FileSummary:
+    """The kernels of a file, counted together.
+
+    Attributes:
+      sparsity: Share of zeros, from 0 to 1.
+      max_distinct_per_channel: Different values in the channel of a kernel that has most.
+    """
+
+    sparsity: float
+    max_distinct_per_channel: int
+
+
+def summarize_file(tensors: Sequence[WeightTensor]) -> FileSummary:
     """Returns the share of zeros in all kernels of a file, and the most different values in a channel of one."""
     num_weights = sum(tensor.num_weights for tensor in tensors)
-    return {
-        metadata_keys.SPARSITY: sum(tensor.num_zeros for tensor in tensors) / max(1, num_weights),
-        metadata_keys.MAX_DISTINCT_PER_CHANNEL: max((tensor.max_distinct_per_channel for tensor in tensors), default=0),
-    }
+    return FileSummary(
+        sum(tensor.num_zeros for tensor in tensors) / max(1, num_weights),
+        max((tensor.max_distinct_per_channel for tensor in tensors), default=0),
+    )
 
 
 def lost_gains(before: WeightSnapshot, after: WeightSnapshot) -> tuple[str, ...]:
@@ -183,7 +210,7 @@ def lost_in_file(before: WeightSnapshot, tensors: Sequence[WeightTensor], scheme
     return tuple(lost)
 
 
-def require_kept(lost: Sequence[str], on_lost_gain: Literal["warn", "error"]) -> None:
+def require_kept(lost: Sequence[str], on_lost_gain: OnLostGain) -> None:
     """Fails when gains are lost and the configuration says so.
 
     Raises:

@@ -8,7 +8,7 @@ from slimline.core.config import Config
 from slimline.core.optimization.qat_config import QatConfig
 from slimline.core.quantization.advisor import Advice, Wishes, advise
 from slimline.core.quantization.selective_config import SelectiveConfig
-from slimline.core.schemes import CALIBRATED_SCHEMES, END_TYPES, BackendName, Data, EndType, SchemeOrAuto
+from slimline.core.schemes import CALIBRATED_SCHEMES, END_TYPES, BackendName, Data, EndType, OnLostGain, SchemeOrAuto
 
 
 class QuantizationConfig(Config):
@@ -50,7 +50,7 @@ class QuantizationConfig(Config):
     time_limit_s: float = Field(default=600, gt=0)
     label_names: tuple[str, ...] = ()
     custom_objects: str | None = None
-    on_lost_gain: Literal["warn", "error"] = "warn"
+    on_lost_gain: OnLostGain = "warn"
 
     @model_validator(mode="after")
     def _check(self) -> "QuantizationConfig":

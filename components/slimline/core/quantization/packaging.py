@@ -18,11 +18,12 @@ from slimline.core.quantization.advisor import Advice
 from slimline.core.quantization.backends.base import Representative
 from slimline.core.quantization.configuration import QuantizationConfig
 from slimline.core.quantization.production import Examination, Product, SampleInputs, examine, gather_records
-from slimline.core.quantization.report import write_report
+from slimline.core.quantization.report import make_report
+from slimline.core.quantization.report_types import QuantizationReport
 from slimline.core.quantization.stability import range_stability
 from slimline.core.tflite.flatbuffer import has_select_ops
-from slimline.core.tflite.io_spec import describe_ends
-from slimline.core.tflite.provenance import stamp
+from slimline.core.tflite.io_spec import IoSpec, describe_ends
+from slimline.core.tflite.provenance import Origin, stamp
 from slimline.names import file_names
 
 _PREPROCESSING_LAYERS = ("Rescaling", "Normalization", "Resizing", "CenterCrop", "Discretization", "CategoryEncoding")
@@ -34,21 +35,21 @@ class Package:
 
     Attributes:
       content: Bytes of the `.tflite` file, with its provenance entry.
-      io_spec: Content of `io_spec.json`.
-      report: Content of `quantization_report.json`.
+      io_spec: Of its inputs and outputs.
+      report: What a person should know of it.
       examination: What came out when it ran; None when it can't be tried here, and the report says why.
     """
 
     content: bytes
-    io_spec: Mapping[str, Any]
-    report: Mapping[str, Any]
+    io_spec: IoSpec
+    report: QuantizationReport
     examination: Examination | None
 
     def write(self, folder: Path) -> Path:
         """Writes the three files into a model's artifact and returns the report's path."""
         serving = write_tflite(self.content, folder).parent
-        _write_json(serving / file_names.IO_SPEC, self.io_spec)
-        return _write_json(folder / file_names.QUANTIZATION_REPORT, self.report)
+        _write_json(serving / file_names.IO_SPEC, self.io_spec.to_dict())
+        return _write_json(folder / file_names.QUANTIZATION_REPORT, self.report.to_dict())
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def package(
     representative: Representative | None,
     *,
     inputs: InputOrigins,
-    origin: Mapping[str, Any],
+    origin: Origin,
     advice: Advice | None = None,
 ) -> Package:
     """Runs a file, and gathers what is delivered with it.
@@ -84,20 +85,20 @@ def package(
       product: The file, and the float file.
       representative: Gives the calibration records; None when there are none.
       inputs: Where the model's inputs come from.
-      origin: What the file is made of, from `describe_origin`.
+      origin: What the file is made of.
       advice: How the scheme was chosen, when the advisor did.
 
     Raises:
       ModelError: The file can't be run.
     """
-    stamped = Product(stamp(product.content, origin["provenance_id"]), product.float_content, product.selection)
+    stamped = Product(stamp(product.content, origin.provenance_id), product.float_content, product.selection)
     # There are no kernels here to try a file with that needs TensorFlow's.
     records = None if has_select_ops(stamped.content) else gather_records(model, representative)
     examination = examine(model, stamped, records, config.time_limit_s) if records else None
     stability = None
     if records is not None and records.source == "calibration":
         stability = range_stability(product.float_content, records.inputs, config.time_limit_s)
-    report = write_report(
+    report = make_report(
         config,
         stamped,
         examination,

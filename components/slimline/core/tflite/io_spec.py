@@ -5,13 +5,55 @@ An int8 file takes `clip(round(x / scale) + zero_point)`, not a cast of x: that 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
 
 from slimline.core.tflite.flatbuffer import End, signature_ends
 from slimline.names import schema_versions
+
+
+@dataclass(frozen=True)
+class InputEnd(End):
+    """An input, and what is known of the values that it expects.
+
+    Attributes:
+      feature: The feature that feeds it; None when that is not known.
+      observed: Smallest and largest value of the records that the file was tried on; None without such.
+    """
+
+    feature: str | None
+    observed: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class IoSpec:
+    """The content of `io_spec.json`.
+
+    Attributes:
+      inputs: Sorted by name.
+      outputs: Sorted by name.
+      preprocessing: What has to be done to a feature before, in words.
+      label_names: Names of the classes in their order; empty when unknown.
+    """
+
+    inputs: tuple[InputEnd, ...]
+    outputs: tuple[End, ...]
+    preprocessing: str
+    label_names: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns it for JSON, with the formulas from stored to real values and back."""
+        return {
+            "schema_version": schema_versions.IO_SPEC,
+            "inputs": [_describe_input(end) for end in self.inputs],
+            "outputs": [_describe(end) for end in self.outputs],
+            "preprocessing": self.preprocessing,
+            "label_names": list(self.label_names),
+            "stored": "stored = clip(round(real / scale) + zero_point)",
+            "real": "real = (stored - zero_point) * scale",
+        }
 
 
 def describe_ends(
@@ -21,8 +63,8 @@ def describe_ends(
     features: Mapping[str, str],
     preprocessing: str,
     label_names: Sequence[str],
-) -> dict[str, Any]:
-    """Returns the content of `io_spec.json`.
+) -> IoSpec:
+    """Describes the ends of a file.
 
     Args:
       content: Bytes of the file.
@@ -32,26 +74,28 @@ def describe_ends(
       label_names: Names of the classes in their order; empty when unknown.
     """
     given, made = signature_ends(content)
-    return {
-        "schema_version": schema_versions.IO_SPEC,
-        "inputs": [
-            {**_describe(end), "feature": features.get(end.name), "observed": _range(inputs.get(end.name))}
-            for end in given
-        ],
-        "outputs": [_describe(end) for end in made],
-        "preprocessing": preprocessing,
-        "label_names": list(label_names),
-        "stored": "stored = clip(round(real / scale) + zero_point)",
-        "real": "real = (stored - zero_point) * scale",
-    }
+    described = [
+        InputEnd(
+            **{part.name: getattr(end, part.name) for part in fields(end)},
+            feature=features.get(end.name),
+            observed=_range(inputs.get(end.name)),
+        )
+        for end in given
+    ]
+    return IoSpec(tuple(described), made, preprocessing, tuple(label_names))
+
+
+def _describe_input(end: InputEnd) -> dict[str, Any]:
+    observed = None if end.observed is None else dict(zip(("min", "max"), end.observed, strict=True))
+    return {**_describe(end), "observed": observed}
 
 
 def _describe(end: End) -> dict[str, Any]:
     return {**asdict(end), "shape": list(end.shape)}
 
 
-def _range(values: np.ndarray | None) -> dict[str, float] | None:
+def _range(values: np.ndarray | None) -> tuple[float, float] | None:
     if values is None or not values.size or not np.issubdtype(values.dtype, np.number):
         return None
     finite = values[np.isfinite(values)]
-    return {"min": float(finite.min()), "max": float(finite.max())} if finite.size else None
+    return (float(finite.min()), float(finite.max())) if finite.size else None

@@ -8,6 +8,8 @@ on when: the same model, records and options give the same id, and the same file
 
 import hashlib
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -19,10 +21,48 @@ ENTRY = "slimline_provenance"
 _PACKAGES = {"converter": "tensorflow", "litert-quantizer": "litert-quantizer"}
 
 
+@dataclass(frozen=True)
+class Origin:
+    """What a file is made of.
+
+    Attributes:
+      source_digest: Of the model that was converted.
+      config_digest: Of the canonical JSON of the configuration.
+      calibration_digest: Of the calibration records; None without them.
+      training_digest: Of the files that were trained on; None without training.
+      versions: Of Slimline and of the package that converted, by name.
+    """
+
+    source_digest: str
+    config_digest: str
+    calibration_digest: str | None
+    training_digest: str | None
+    versions: Mapping[str, str]
+
+    @property
+    def provenance_id(self) -> str:
+        """The id that follows from all of it, as `slimline-` and 32 hexadecimal digits."""
+        canonical = json.dumps(self._parts(), sort_keys=True, separators=(",", ":"))
+        return "slimline-" + hashlib.sha256(canonical.encode()).hexdigest()[:32]
+
+    def to_dict(self) -> dict[str, str | None]:
+        """Returns it for JSON, the id first."""
+        return {"provenance_id": self.provenance_id, **self._parts()}
+
+    def _parts(self) -> dict[str, str | None]:
+        return {
+            "source_digest": self.source_digest,
+            "config_digest": self.config_digest,
+            "calibration_digest": self.calibration_digest,
+            "training_digest": self.training_digest,
+            **self.versions,
+        }
+
+
 def describe_origin(
     *, source_digest: str, config: str, backend: str, calibration_digest: str | None, training_digest: str | None
-) -> dict[str, Any]:
-    """Returns what a file is made of, with the id that follows from it.
+) -> Origin:
+    """Returns what a file is made of, with the versions that are installed.
 
     Args:
       source_digest: Of the model that was converted.
@@ -31,16 +71,13 @@ def describe_origin(
       calibration_digest: Of the calibration records; None without them.
       training_digest: Of the files that were trained on; None without training.
     """
-    origin = {
-        "source_digest": source_digest,
-        "config_digest": "sha256:" + hashlib.sha256(config.encode()).hexdigest(),
-        "calibration_digest": calibration_digest,
-        "training_digest": training_digest,
-        "slimline": version("slimline"),
-        _PACKAGES[backend]: version(_PACKAGES[backend]),
-    }
-    canonical = json.dumps(origin, sort_keys=True, separators=(",", ":"))
-    return {"provenance_id": "slimline-" + hashlib.sha256(canonical.encode()).hexdigest()[:32], **origin}
+    return Origin(
+        source_digest,
+        "sha256:" + hashlib.sha256(config.encode()).hexdigest(),
+        calibration_digest,
+        training_digest,
+        {package: version(package) for package in ("slimline", _PACKAGES[backend])},
+    )
 
 
 def stamp(content: bytes, provenance_id: str) -> bytes:
@@ -48,7 +85,7 @@ def stamp(content: bytes, provenance_id: str) -> bytes:
 
     Args:
       content: Bytes of a `.tflite` file.
-      provenance_id: From `describe_origin`.
+      provenance_id: Of its `Origin`.
     """
     model: Any = schema.ModelT.InitFromPackedBuf(content, 0)
     buffer = schema.BufferT()

@@ -18,6 +18,7 @@ from slimline.core.optimization.qat_config import QatConfig
 from slimline.core.optimization.training import fine_tune
 from slimline.core.optimization.training_config import FineTuningConfig
 from slimline.core.optimization.weight_history import (
+    FileSummary,
     WeightSnapshot,
     collaboration_of,
     freeze_gains,
@@ -149,8 +150,9 @@ def test_the_file_has_the_share_of_zeros_of_each_stage_and_of_the_tensors(tmp_pa
     content = json.loads(save_history(tmp_path, (WeightSnapshot("pruning", kernels),), (), tensors=tensors).read_text())
     (snapshot,) = content["stages"]
     assert (snapshot["sparsity"], snapshot["sparsity_int8"], snapshot["max_distinct_weights"]) == (0.3, 0.35, 900)
-    assert {key: content["file"][key] for key in summarize_file(tensors)} == summarize_file(tensors)
-    assert summarize_file(tensors) == {"sparsity": 0.125, "max_distinct_per_channel": 200}
+    summary = summarize_file(tensors)
+    assert summary == FileSummary(sparsity=0.125, max_distinct_per_channel=200)
+    assert {key: content["file"][key] for key in asdict(summary)} == asdict(summary)
     assert content["file"]["tensors"] == json.loads(json.dumps([asdict(one) for one in tensors]))
 
 

@@ -13,13 +13,16 @@ from slimline.core.models.saving import read_tflite
 from slimline.core.quantization.configuration import QuantizationConfig
 from slimline.core.quantization.packaging import InputOrigins, find_input_origins, package
 from slimline.core.quantization.production import Product, produce
-from slimline.core.tflite.provenance import read_provenance_id
+from slimline.core.quantization.report_types import Calibration
+from slimline.core.tflite.provenance import describe_origin, read_provenance_id
 from slimline.errors import ModelError
 from slimline.names import file_names
 from tests import handmade, zoo
 
 LAYERS = tf_keras.layers
-ORIGIN = {"provenance_id": "slimline-1"}
+ORIGIN = describe_origin(
+    source_digest="sha256:0", config="{}", backend="converter", calibration_digest=None, training_digest=None
+)
 UNKNOWN = InputOrigins({}, "Unknown.")
 LABEL = ExamplesConfig(label_key="digit")
 NAMED_LABEL = """
@@ -42,25 +45,27 @@ def packed(trained, converted, digits):
 
 
 def test_the_file_that_was_tried_is_the_one_with_the_stamp(packed, converted):
-    assert read_provenance_id(packed.content) == "slimline-1"
-    assert packed.report["sizes"]["bytes"] == len(packed.content) > len(converted["int8"])
+    assert read_provenance_id(packed.content) == ORIGIN.provenance_id
+    assert packed.report.sizes.bytes == len(packed.content) > len(converted["int8"])
     assert packed.examination is not None
-    assert packed.report["trial"]["num_records"] == packed.examination.num_tried == 10
-    assert packed.report["calibration"]["stability"]["num_records"] == 10
+    assert packed.report.smoke_run.num_records == packed.examination.num_tried == 10
+    assert packed.report.calibration.stability.num_records == 10
 
 
 def test_the_ends_are_described_with_what_is_known(packed, digits):
-    (image,) = packed.io_spec["inputs"]
-    assert (image["feature"], image["observed"]) == ("pixels", {"min": 0.0, "max": 1.0})
-    assert packed.io_spec["preprocessing"] == "None."
-    assert packed.io_spec["label_names"] == list("abcdefghij")
+    (image,) = packed.io_spec.inputs
+    assert (image.feature, image.observed) == ("pixels", (0.0, 1.0))
+    assert packed.io_spec.preprocessing == "None."
+    assert packed.io_spec.label_names == tuple("abcdefghij")
 
 
 def test_three_files_are_written(packed, tmp_path):
     path = packed.write(tmp_path)
     assert path == tmp_path / file_names.QUANTIZATION_REPORT
-    assert json.loads(path.read_text()) == packed.report
-    assert json.loads((tmp_path / file_names.SERVING_FOLDER / file_names.IO_SPEC).read_text()) == packed.io_spec
+    assert json.loads(path.read_text()) == packed.report.to_dict()
+    assert (
+        json.loads((tmp_path / file_names.SERVING_FOLDER / file_names.IO_SPEC).read_text()) == packed.io_spec.to_dict()
+    )
     assert read_tflite(tmp_path) == packed.content
     assert len([file for file in tmp_path.rglob("*") if file.is_file()]) == 3
 
@@ -68,9 +73,10 @@ def test_three_files_are_written(packed, tmp_path):
 def test_random_inputs_leave_no_observed_range(trained, converted):
     product = Product(converted["float16"], converted["float32"])
     packed = package(trained, QuantizationConfig(scheme="float16"), product, None, inputs=UNKNOWN, origin=ORIGIN)
-    assert packed.io_spec["inputs"][0]["observed"] is None
-    assert packed.report["trial"]["records"] == "random"
-    assert packed.report["calibration"] == {"num_records": 0, "stability": None}
+    assert packed.io_spec.inputs[0].observed is None
+    assert packed.report.smoke_run is not None
+    assert packed.report.smoke_run.records == "random"
+    assert packed.report.calibration == Calibration(0, None)
 
 
 def test_a_file_that_can_not_run_is_not_packed(trained):
@@ -90,8 +96,8 @@ def test_layers_that_prepare_inputs_are_named():
     named = [layer.name for layer in model.layers if type(layer).__name__ in ("Rescaling", "Normalization", "Resizing")]
     assert named
     for name in named:
-        assert name in packed.io_spec["preprocessing"]
-    assert packed.io_spec["preprocessing"].startswith("Unknown. The file itself applies ")
+        assert name in packed.io_spec.preprocessing
+    assert packed.io_spec.preprocessing.startswith("Unknown. The file itself applies ")
 
 
 @pytest.mark.parametrize(("schema_text", "data"), [(None, None), (None, LABEL), (NAMED_LABEL, None)])

@@ -15,17 +15,20 @@ from slimline.core.quantization.configuration import QuantizationConfig
 from slimline.core.quantization.conversion import convert_quantization_aware, quantize
 from slimline.core.quantization.packaging import InputOrigins, package
 from slimline.core.quantization.production import Product, SampleInputs, examine, produce
-from slimline.core.quantization.report import write_report
+from slimline.core.quantization.report import make_report
 from slimline.core.quantization.selective import search
 from slimline.core.quantization.selective_config import SelectiveConfig
 from slimline.core.tflite.activations import ActivationError
 from slimline.core.tflite.flatbuffer import Operation
+from slimline.core.tflite.provenance import describe_origin
 from slimline.core.tflite.runtime import TFLiteModel
 from slimline.core.tflite.smoke_run import run_smoke_test
 from slimline.errors import ModelError, SlimlineError
 
 LAYERS = tf_keras.layers
-ORIGIN = {"provenance_id": "slimline-1"}
+ORIGIN = describe_origin(
+    source_digest="sha256:0", config="{}", backend="converter", calibration_digest=None, training_digest=None
+)
 
 
 def gelu():
@@ -59,7 +62,7 @@ def test_a_float16_convolution_is_compared_and_has_its_bytes(trained, converted,
     product = Product(converted["float16"], converted["float32"])
     records = SampleInputs({"image": digits[0][:10]}, "calibration")
     config = QuantizationConfig(scheme="float16")
-    report = write_report(config, product, examine(trained, product, records), records, origin=ORIGIN)
+    report = make_report(config, product, examine(trained, product, records), records, origin=ORIGIN).to_dict()
     conv = next(layer for layer in report["layers"] if layer["op"] == "CONV_2D")
     assert conv["weight_bytes"] > 0
     assert conv["weight_dtype"] == "float16"
@@ -71,7 +74,7 @@ def test_the_last_operation_of_int16x8_is_compared(trained, converted, digits):
     product = Product(converted["int16x8"], converted["float32"])
     records = SampleInputs({"image": digits[0][:10]}, "calibration")
     config = QuantizationConfig(scheme="int16x8")
-    report = write_report(config, product, examine(trained, product, records), records, origin=ORIGIN)
+    report = make_report(config, product, examine(trained, product, records), records, origin=ORIGIN).to_dict()
     assert report["layers"][-1]["op"] == "SOFTMAX"
     assert report["layers"][-1]["num_channels"] == 10
 
@@ -90,7 +93,7 @@ def test_an_infinite_activation_leaves_the_report_strict_json():
         inputs=InputOrigins({}, "None."),
         origin=ORIGIN,
     )
-    json.dumps(packed.report, allow_nan=False)
+    json.dumps(packed.report.to_dict(), allow_nan=False)
 
 
 def test_records_with_nan_leave_io_spec_strict_json():
@@ -107,7 +110,7 @@ def test_records_with_nan_leave_io_spec_strict_json():
         inputs=InputOrigins({}, "None."),
         origin=ORIGIN,
     )
-    json.dumps(packed.io_spec, allow_nan=False)
+    json.dumps(packed.io_spec.to_dict(), allow_nan=False)
 
 
 class Broken:

@@ -7,16 +7,20 @@ import tf_keras
 from slimline.core.models.saving import gzip_size
 from slimline.core.quantization.advisor import Wishes, advise
 from slimline.core.quantization.configuration import QuantizationConfig
+from slimline.core.quantization.layer_report import remark
 from slimline.core.quantization.production import Product, examine, gather_records, produce
-from slimline.core.quantization.report import describe_sizes, remark, write_report
+from slimline.core.quantization.report import make_report, measure_sizes
 from slimline.core.quantization.selective_config import SelectiveConfig
 from slimline.core.quantization.stability import Stability
 from slimline.core.schemes import CALIBRATED_SCHEMES, SCHEMES
 from slimline.core.tflite.activations import ActivationError
 from slimline.core.tflite.flatbuffer import Operation
+from slimline.core.tflite.provenance import describe_origin
 
 LAYERS = tf_keras.layers
-ORIGIN = {"provenance_id": "slimline-0"}
+ORIGIN = describe_origin(
+    source_digest="sha256:0", config="{}", backend="converter", calibration_digest=None, training_digest=None
+)
 NAMES = ["image", "conv", "norm", "relu", "pool", "flatten", "dense", "scores"]
 
 
@@ -27,7 +31,7 @@ def rows(values, name="image"):
 def report_of(model, config, product, representative=None, **options):
     records = gather_records(model, representative)
     examination = examine(model, product, records) if records else None
-    return write_report(config, product, examination, records, origin=ORIGIN, **options)
+    return make_report(config, product, examination, records, origin=ORIGIN, **options).to_dict()
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +66,7 @@ def test_a_report_is_strict_json(reports, scheme):
     text = json.dumps(reports[scheme], allow_nan=False)
     assert json.loads(text) == reports[scheme]
     assert reports[scheme]["scheme"] == scheme
-    assert reports[scheme]["provenance"] == ORIGIN
+    assert reports[scheme]["provenance"] == ORIGIN.to_dict()
 
 
 def test_a_report_of_a_broken_model_is_strict_json_too(wide_report):
@@ -80,7 +84,7 @@ def test_a_ratio_without_noise_is_null(trained, converted, digits):
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_sizes_are_those_of_the_files(reports, converted, scheme):
     sizes = reports[scheme]["sizes"]
-    assert sizes == describe_sizes(Product(converted[scheme], converted["float32"]))
+    assert sizes == measure_sizes(Product(converted[scheme], converted["float32"])).to_dict()
     assert (sizes["bytes"], sizes["float_bytes"]) == (len(converted[scheme]), len(converted["float32"]))
     assert sizes["gzip_bytes"] == gzip_size(converted[scheme])
     assert sizes["times_smaller"] == len(converted["float32"]) / len(converted[scheme])
@@ -170,7 +174,7 @@ def test_random_records_are_told():
 
 def test_a_file_that_was_not_tried_is_told(converted):
     product = Product(converted["float16"], converted["float32"])
-    report = write_report(QuantizationConfig(scheme="float16"), product, None, None, origin=ORIGIN)
+    report = make_report(QuantizationConfig(scheme="float16"), product, None, None, origin=ORIGIN).to_dict()
     assert report["trial"] is None
     assert [finding for finding in report["findings"] if finding.startswith("The file was not tried")]
     assert {layer["sqnr_db"] for layer in report["layers"]} == {None}

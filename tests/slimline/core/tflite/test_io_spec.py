@@ -16,7 +16,7 @@ from slimline.core.tflite.runtime import TFLiteModel
 
 def describe(content, **options):
     known = {"inputs": {}, "features": {}, "preprocessing": "None.", "label_names": ()}
-    return describe_ends(content, **{**known, **options})
+    return describe_ends(content, **{**known, **options}).to_dict()
 
 
 def store(real, end):
