@@ -154,6 +154,10 @@ def validate(
     baseline: Annotated[Path, typer.Argument(help="The float original, as a Trainer exported it.")],
     candidates: Annotated[list[Path], typer.Argument(help=".tflite files, or folders that hold one.")],
     examples: Annotated[list[Path], typer.Option(help="TFRecord file or folder; may be repeated.")],
+    training: Annotated[
+        list[Path] | None,
+        typer.Option(help="What the model was trained on: examples in both are told; may be repeated."),
+    ] = None,
     label_key: Annotated[str | None, typer.Option(help="Feature of the label. [default: the input itself]")] = None,
     metric: Annotated[str | None, typer.Option(help="What is limited. [default: accuracy]")] = None,
     max_drop: Annotated[float | None, typer.Option(help="Largest loss against the original, in its unit.")] = None,
@@ -177,13 +181,15 @@ def validate(
 ) -> None:
     """Say whether files are good enough to ship, on examples and against limits; no TFX is needed."""
     from slimline.cli.results import print_evaluation
-    from slimline.cli.validating import Limits, Task, make_gate, validate_paths
+    from slimline.cli.validating import Limits, ValidateArguments, make_gate, validate_paths
 
     limits = Limits(metric, max_drop, min_value, confidence, tuple(slice_by or ()), tuple(target or ()))
     gate = make_gate(config, limits)
     features = _pairs(input_feature or [], "--input-feature", "INPUT=FEATURE")
-    task = Task(baseline, candidates, examples, gate, label_key, schema, features, output)
-    evaluation = validate_paths(task)
+    arguments = ValidateArguments(
+        baseline, candidates, examples, gate, label_key, schema, features, output, tuple(training or ())
+    )
+    evaluation = validate_paths(arguments)
     if as_json:
         print(json.dumps(evaluation, indent=1))
     else:

@@ -8,14 +8,14 @@ from typing import Any
 
 from rich.console import Console
 
-from slimline.cli.examples import read_schema, record_files, require_new_folder
+from slimline.cli.examples import examples_options, read_schema, record_files, require_new_folder
 from slimline.cli.native_messages import without_native_messages
 from slimline.errors import ConfigError, ModelError
 from slimline.names import file_names
 
 
 @dataclass(frozen=True)
-class Task:
+class ValidateArguments:
     """What the command line asks for.
 
     Attributes:
@@ -26,6 +26,7 @@ class Task:
       label_key: Feature of the label; the input itself when left out.
       schema: The records' schema; taken from the first record when there is none.
       input_features: Features for inputs of another name.
+      training: Files or folders of TFRecords that the model was trained on; records in both are told.
       output: Folder for `evaluation.json` and `evaluation.html`; None writes neither.
     """
 
@@ -37,6 +38,7 @@ class Task:
     schema: Path | None = None
     input_features: Mapping[str, str] = field(default_factory=dict)
     output: Path | None = None
+    training: Sequence[Path] = ()
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def _read_gate(path: Path) -> dict[str, Any]:
     return options
 
 
-def validate_paths(task: Task) -> dict[str, Any]:
+def validate_paths(arguments: ValidateArguments) -> dict[str, Any]:
     """Evaluates all candidates and decides.
 
     Returns:
@@ -110,45 +112,39 @@ def validate_paths(task: Task) -> dict[str, Any]:
     Raises:
       SlimlineError: The baseline, the examples or the options do not fit.
     """
-    for path in (task.baseline, *task.candidates):
+    for path in (arguments.baseline, *arguments.candidates):
         if not path.exists():
             raise ModelError(f"nothing at {path}", "a model's folder or file", "check the path")
-    if task.output is not None:
-        require_new_folder(task.output)
-    files = record_files(task.examples, "--examples")
+    if arguments.output is not None:
+        require_new_folder(arguments.output)
+    files = record_files(arguments.examples, "--examples")
     with Console(stderr=True).status("loading TensorFlow and running all models"), without_native_messages():
-        evaluation = _evaluate(task, files)
-        if task.output is not None:
-            _write(evaluation, task.output)
+        evaluation = _evaluate(arguments, files)
+        if arguments.output is not None:
+            _write(evaluation, arguments.output)
     return evaluation
 
 
-def _evaluate(task: Task, files: tuple[str, ...]) -> dict[str, Any]:
-    from slimline.core.evaluation.conclusion import conclude
-    from slimline.core.evaluation.evaluator import Evaluator
+def _evaluate(arguments: ValidateArguments, files: tuple[str, ...]) -> dict[str, Any]:
     from slimline.core.evaluation.gates import GateConfig
+    from slimline.core.evaluation.use_case import CandidateFile, ValidationRequest, validate_candidates
     from slimline.core.examples.configuration import ExamplesConfig
-    from slimline.core.models.loading import load_model
 
-    config = GateConfig(**task.gate)
-    baseline = load_model(task.baseline, config.custom_objects)
-    label: dict[str, Any] = {"label_key": task.label_key} if task.label_key else {"label_is_input": True}
-    data = ExamplesConfig(**label, input_features=dict(task.input_features))
-    candidates = [_candidate(path, name) for path, name in zip(task.candidates, _names(task.candidates), strict=True)]
-    with Evaluator(baseline, candidates, config, read_schema(task.schema, files), data) as evaluator:
-        tallies = evaluator.evaluate_files(files)
-        evaluation = conclude(baseline, candidates, tallies, evaluator.first_example(files), config)
+    names = _names(arguments.candidates)
+    request = ValidationRequest(
+        baseline=arguments.baseline,
+        candidates=[
+            CandidateFile(name, _scheme(path), path) for name, path in zip(names, arguments.candidates, strict=True)
+        ],
+        files=files,
+        config=GateConfig(**arguments.gate),
+        schema=read_schema(arguments.schema, files),
+        data=ExamplesConfig(**examples_options(arguments.label_key, arguments.input_features)),
+        training_files=record_files(arguments.training, "--training"),
+        training_name=f"--training {', '.join(str(path) for path in arguments.training)}",
+    )
+    evaluation = validate_candidates(request)
     return {**evaluation.to_dict(), "decision": evaluation.decision}
-
-
-def _candidate(path: Path, name: str) -> Any:
-    from slimline.core.evaluation.evaluator import Candidate
-    from slimline.core.models.saving import read_tflite
-
-    try:
-        return Candidate(name, _scheme(path), read_tflite(path))
-    except ModelError as error:
-        return Candidate(name, "", error)
 
 
 def _scheme(path: Path) -> str:

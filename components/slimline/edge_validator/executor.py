@@ -1,4 +1,4 @@
-"""Runs `slimline.transforms.evaluation` and `slimline.core.evaluation.conclusion` on TFX artifacts."""
+"""Runs `slimline.core.evaluation.use_case` on TFX artifacts, with `slimline.transforms` for what is large."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -10,10 +10,11 @@ from tfx.dsl.io import fileio
 from tfx.types.artifact import Artifact
 
 from slimline.core.digest import model_digest
-from slimline.core.evaluation.accumulators import Tallies
-from slimline.core.evaluation.conclusion import Evaluation, conclude
 from slimline.core.evaluation.gates import GateConfig
-from slimline.core.models.loading import load_model
+from slimline.core.evaluation.overlap import NUM_LOOKED_FOR, Overlap
+from slimline.core.evaluation.use_case import CandidateFile, Counted, ValidationRequest, validate_candidates
+from slimline.core.examples.configuration import ExamplesConfig
+from slimline.core.examples.features import load_schema
 from slimline.core.sampling.rank import SamplingConfig
 from slimline.edge_validator.outputs import bless, refuse, write_evaluation
 from slimline.errors import ExamplesError
@@ -26,7 +27,6 @@ from slimline.transforms.evaluation import (
     close_evaluators,
     local_copy,
     open_evaluator,
-    read_candidate,
     read_tallies,
     write_tallies,
 )
@@ -35,8 +35,6 @@ from slimline.transforms.sampling import SampleFiles, source_files, write_sample
 
 CANDIDATE_KEYS = tuple(f"candidate_{number:02}" for number in range(1, 17))
 CANDIDATE_NAMES = "candidate_names"
-# Records of the evaluation split that are looked for in the training split: the share found is sure to a few percent.
-_NUM_LOOKED_FOR = 256
 
 
 class EdgeValidatorExecutor(PinnedBeamExecutor):
@@ -62,11 +60,22 @@ class EdgeValidatorExecutor(PinnedBeamExecutor):
         )
         examples = shell.single(input_dict, "examples")
         files = shell.split_files(examples, config.split)
+        request = ValidationRequest(
+            baseline=local_copy(baseline.uri),
+            candidates=[CandidateFile(label, scheme, local_copy(uri)) for label, scheme, uri in job.candidates],
+            files=files,
+            config=config,
+            schema=load_schema(job.schema),
+            data=ExamplesConfig.from_json(job.data),
+            tell=lambda text: progress.tell(shell.node_id(self), text),
+        )
         with _evaluators(), scratch_folder(shell.single(output_dict, "evaluation").uri) as folder:
-            tallies = self._count(files, job, folder)
-            warnings = self._find_overlap(examples, files, config, folder)
-            evaluation = self._conclude(files, job, tallies, config, warnings)
-        baseline_digest = model_digest(local_copy(baseline.uri))
+            evaluation = validate_candidates(
+                request,
+                count=lambda request, *_: self._count(request.files, job, folder),
+                look=lambda request: self._look(examples, request, folder),
+            )
+        baseline_digest = model_digest(request.baseline)
         write_evaluation(shell.single(output_dict, "evaluation"), evaluation, baseline_digest)
         blessings = {key: shell.single(output_dict, key) for key in ("blessing", "infra_blessing", "blessed_model")}
         if evaluation.chosen is None:
@@ -74,7 +83,8 @@ class EdgeValidatorExecutor(PinnedBeamExecutor):
         else:
             bless(blessings, artifacts[evaluation.chosen], evaluation)
 
-    def _count(self, files: Sequence[str], job: EvaluationJob, folder: str) -> Tallies:
+    def _count(self, files: Sequence[str], job: EvaluationJob, folder: str) -> Counted:
+        """Runs the models with Beam, each worker on files of its own."""
         path = f"{folder}/tallies"
         with self._make_beam_pipeline() as pipeline:
             _ = (
@@ -83,40 +93,28 @@ class EdgeValidatorExecutor(PinnedBeamExecutor):
                 | "Evaluate" >> EvaluateFiles(job)
                 | "Write" >> beam.Map(write_tallies, path)
             )
-        return read_tallies(path)
-
-    def _conclude(
-        self, files: Sequence[str], job: EvaluationJob, tallies: Tallies, config: GateConfig, warnings: Sequence[str]
-    ) -> Evaluation:
+        tallies = read_tallies(path)
         if tallies.errors:
             raise tallies.errors[0]
-        return conclude(
-            load_model(local_copy(job.baseline), config.custom_objects),
-            [read_candidate(*candidate) for candidate in job.candidates],
-            tallies,
-            open_evaluator(job).first_example(files),
-            config,
-            warnings=warnings,
-            tell=lambda text: progress.tell(shell.node_id(self), text),
-        )
+        return Counted(tallies, open_evaluator(job).first_example(files))
 
-    def _find_overlap(
-        self, examples: Artifact, files: Sequence[str], config: GateConfig, folder: str
-    ) -> tuple[str, ...]:
-        """Returns a warning when records of the evaluation split are in the training split too."""
+    def _look(self, examples: Artifact, request: ValidationRequest, folder: str) -> Overlap | None:
+        """Looks with Beam for records of the evaluation split in the training split."""
+        config = request.config
         if config.training_split is None:
-            return ()
+            return None
+        name = f"split {config.training_split!r}"
         try:
             training_files = shell.split_files(examples, config.training_split)
         except ExamplesError as error:
-            return (f"It was not checked whether examples were trained on: {error.found}.",)
+            return Overlap(0, 0, name, error.found)
         sampling = SamplingConfig(
-            num_records=_NUM_LOOKED_FOR, split=config.split, evaluation_split=None, on_shortage="warn"
+            num_records=NUM_LOOKED_FOR, split=config.split, evaluation_split=None, on_shortage="warn"
         )
         with self._make_beam_pipeline() as pipeline:
             _ = (
                 pipeline
-                | "Files" >> beam.Create(source_files(files))
+                | "Files" >> beam.Create(source_files(request.files))
                 | "Sample" >> SampleFiles(sampling, margin=float("inf"))
                 | "Write" >> beam.Map(write_sample, folder, sampling)
             )
@@ -132,15 +130,8 @@ class EdgeValidatorExecutor(PinnedBeamExecutor):
             num_looked_for = json.loads(stream.read())["num_records"]
         with fileio.open(f"{folder}/found.json") as stream:
             found = json.loads(stream.read())
-        if found["errors"]:
-            return (f"It was not checked whether examples were trained on: {found['errors'][0][0]}.",)
-        num_found = len(found["ranks"])
-        if not num_found:
-            return ()
-        return (
-            f"{num_found} of {num_looked_for} examples looked for are in split {config.training_split!r} as well: the "
-            "metrics flatter the models.",
-        )
+        failure = found["errors"][0][0] if found["errors"] else ""
+        return Overlap(len(found["ranks"]), num_looked_for, name, failure)
 
 
 @contextmanager

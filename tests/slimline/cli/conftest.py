@@ -63,3 +63,12 @@ def candidate_folders(trained, digits, tmp_path_factory) -> dict[str, Path]:
 @pytest.fixture(scope="session")
 def eval_split(examples_folder) -> Path:
     return examples_folder / "Split-eval"
+
+
+@pytest.fixture
+def other_split(digits, tmp_path) -> Path:
+    """Records that are in no split."""
+    images, labels = digits
+    pairs = zip(images[:30] / 3, labels[:30], strict=True)
+    write_records(tmp_path / "others.tfrecord.gz", [example(image, int(label)) for image, label in pairs])
+    return tmp_path / "others.tfrecord.gz"

@@ -235,7 +235,7 @@ def test_zeros_that_the_file_has_no_more_are_told_or_leave_no_file(careless_fold
     assert f"lost: {told.lost_gains[0]}" in printed(told)
     assert json.loads((tmp_path / "a" / "gains.json").read_text())["lost"] == list(told.lost_gains)
     strict = {"scheme": "dynamic_range", "on_lost_gain": "error"}
-    with pytest.raises(ModelError, match="had 50.0% zeros after pruning"):
+    with pytest.raises(ModelError, match=r"had 50\.0% zeros after pruning"):
         quantize_path(QuantizeArguments(careless_folder, tmp_path / "b", strict))
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 

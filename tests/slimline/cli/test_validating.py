@@ -4,7 +4,7 @@ import pytest
 
 from slimline.cli import validating
 from slimline.cli.exit_codes import BAD_INPUT, NOT_GOOD_ENOUGH, OK, UNDECIDED
-from slimline.cli.validating import Limits, Task, make_gate, validate_paths
+from slimline.cli.validating import Limits, ValidateArguments, make_gate, validate_paths
 from slimline.errors import ConfigError, ExamplesError, ModelError
 from tests.evaluations import candidate, evaluation
 from tests.slimline.cli.test_app import slimline
@@ -42,7 +42,7 @@ def task(model_folder, candidate_folders, eval_split):
             "label_key": "digit",
             **changes,
         }
-        return Task(**given)
+        return ValidateArguments(**given)
 
     return make
 
@@ -131,6 +131,14 @@ def test_nothing_half_written_is_left_when_the_page_fails(task, tmp_path, monkey
     with pytest.raises(RuntimeError, match="no page"):
         validate_paths(task(output=tmp_path / "out"))
     assert not list(tmp_path.iterdir())
+
+
+def test_examples_that_were_trained_on_are_told(task, eval_split, other_split):
+    (known,) = validate_paths(task(training=[eval_split]))["warnings"]
+    assert known.startswith("200 of 200 examples looked for are in --training ")
+    assert validate_paths(task(training=[other_split]))["warnings"] == validate_paths(task())["warnings"]
+    with pytest.raises(ExamplesError, match=r"--training .*none, where there is no file"):
+        validate_paths(task(training=[eval_split / "none"]))
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ from tfx.utils import proto_utils
 from slimline import EdgeEvaluation, ExamplesConfig, GateConfig, QuantizationConfig, Threshold
 from slimline.core.digest import model_digest
 from slimline.core.evaluation import conclusion as evaluation_module
+from slimline.core.evaluation import use_case
 from slimline.core.models.saving import write_tflite
 from slimline.core.quantization.conversion import quantize
-from slimline.edge_validator import executor
 from slimline.edge_validator.executor import EdgeValidatorExecutor
 from slimline.errors import ExamplesError, ModelError
 from slimline.names import metadata_keys
@@ -273,7 +273,7 @@ def test_a_candidate_that_changes_while_it_is_validated_is_not_blessed(inputs, t
         (tmp_path / "float16" / "Format-Serving" / "tflite").write_bytes(b"another")
         return evaluation
 
-    monkeypatch.setattr(executor, "conclude", change)
+    monkeypatch.setattr(use_case, "conclude", change)
     with pytest.raises(ModelError, match="a model that does not change"):
         validate(inputs, tmp_path / "out")
     assert not (tmp_path / "out" / "blessing").exists()
