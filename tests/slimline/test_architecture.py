@@ -1,9 +1,11 @@
 """Rules of the project that a tool can't know."""
 
 import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
+from types import FunctionType
 
 import pytest
 
@@ -52,8 +54,9 @@ def test_every_name_in_the_face_of_a_package_can_be_loaded():
     for package in packages_with_a_face():
         face = importlib.import_module(package)
         for name in face.__all__:
-            # Aliases of types have no name of their own.
-            assert getattr(getattr(face, name), "__name__", name) == name
+            value = getattr(face, name)
+            if isinstance(value, type | FunctionType):
+                assert value.__name__ == name
 
 
 def test_every_room_says_what_it_is_for_and_has_a_face():
@@ -61,7 +64,7 @@ def test_every_room_says_what_it_is_for_and_has_a_face():
     for room in rooms:
         assert importlib.import_module(room).__doc__
     # What has none is a set of files that are meant to be named in full.
-    faceless = {"slimline.cli", "slimline.core", "slimline.names", "slimline.shells"}
+    faceless = {"slimline.cli", "slimline.core", "slimline.core.internals", "slimline.names", "slimline.shells"}
     assert rooms - set(packages_with_a_face()) == faceless
 
 
@@ -78,3 +81,27 @@ def test_artifact_types_are_found_by_their_type_names():
         package, _, name = artifact_type.TYPE_NAME.partition(".")
         assert getattr(sys.modules[package], name) is artifact_type
         assert not artifact_type.PROPERTIES
+
+
+# Deep modules that are no promise of their library, and names that begin with an underscore.
+DEEP = re.compile(r"(?:from|import) (?:tensorflow_model_optimization\.python|keras\.src|tensorflow\.(?:lite\.)?python)")
+PRIVATE = re.compile(r"(?<!self)(?<!cls)(?<!super\(\))\._[a-z]\w*")
+INTERNALS = ("core/internals/", "shells/tfx_internals.py", "transforms/beam_internals.py")
+
+
+def test_what_other_libraries_keep_to_themselves_is_used_in_one_module_for_each():
+    found = []
+    for path in SOURCES.rglob("*.py"):
+        name = path.relative_to(SOURCES).as_posix()
+        if not name.startswith(INTERNALS):
+            lines = path.read_text().splitlines()
+            found += [f"{name}: {line.strip()}" for line in lines if DEEP.search(line) or PRIVATE.search(line)]
+    assert not found
+
+
+def test_every_module_of_internals_says_in_which_version_they_were_seen():
+    sources = [path for path in SOURCES.rglob("*.py") if path.name != "__init__.py"]
+    internals = [path for path in sources if path.relative_to(SOURCES).as_posix().startswith(INTERNALS)]
+    assert len(internals) == 7
+    for path in internals:
+        assert re.search(r"seen\s+in [\w.\- ]*\d+\.\d+", path.read_text()), path

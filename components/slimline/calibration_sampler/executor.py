@@ -14,6 +14,7 @@ from slimline.errors import ExamplesError, near_miss
 from slimline.names import file_names, metadata_keys
 from slimline.shells import progress, shell
 from slimline.shells.beam_execution import PinnedBeamExecutor, scratch_folder
+from slimline.shells.tfx_internals import node_id
 from slimline.transforms.overlap import FindSampled, write_found
 from slimline.transforms.sampling import SampleFiles, source_files, write_sample
 
@@ -43,7 +44,7 @@ class CalibrationSamplerExecutor(PinnedBeamExecutor):
             problems = check_sample(manifest, description, found, config)
             raise_errors(problems, config)
             for problem in problems:
-                progress.tell(shell.node_id(self), f"warning: {problem.text}")
+                progress.tell(node_id(self), f"warning: {problem.text}")
             complete = {**manifest, **description.to_dict(), "warnings": [problem.text for problem in problems]}
             _write_json(f"{folder}/{file_names.CALIBRATION_MANIFEST}", complete)
             for name in (file_names.CALIBRATION_RECORDS, file_names.CALIBRATION_MANIFEST):

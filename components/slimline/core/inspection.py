@@ -81,15 +81,15 @@ def inspect_model(model: TrainedModel) -> Preflight:
       >>> {finding.technique: finding.verdict for finding in inspect_model(model).findings}
       {'pruning': 'applies', 'clustering': 'applies', 'qat': 'partly', 'ptq': 'applies'}
     """
-    findings = (*(_inspect(model, technique) for technique in Technique), _inspect_conversion(model))
+    blockers = find_blockers(model)
+    findings = (*(_inspect(model, technique, blockers) for technique in Technique), _inspect_conversion(model))
     if isinstance(model, SavedModelGraph):
         return Preflight(model.name, "graph", 0, findings)
     kind = "Sequential" if isinstance(model, tf_keras.Sequential) else "functional"
     return Preflight(model.name, kind, model.count_params(), findings)
 
 
-def _inspect(model: TrainedModel, technique: Technique) -> Finding:
-    blockers = find_blockers(model)
+def _inspect(model: TrainedModel, technique: Technique, blockers: tuple[str, ...]) -> Finding:
     if blockers or isinstance(model, SavedModelGraph):
         return Finding(str(technique), "refused", 0.0, (), blockers)
     planned = choose_layers(model, technique)

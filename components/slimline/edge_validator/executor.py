@@ -21,6 +21,7 @@ from slimline.errors import ExamplesError
 from slimline.names import file_names, metadata_keys
 from slimline.shells import progress, shell
 from slimline.shells.beam_execution import PinnedBeamExecutor, scratch_folder
+from slimline.shells.tfx_internals import node_id
 from slimline.transforms.evaluation import (
     EvaluateFiles,
     EvaluationJob,
@@ -67,7 +68,7 @@ class EdgeValidatorExecutor(PinnedBeamExecutor):
             config=config,
             schema=load_schema(job.schema),
             data=ExamplesConfig.from_json(job.data),
-            tell=lambda text: progress.tell(shell.node_id(self), text),
+            tell=lambda text: progress.tell(node_id(self), text),
         )
         with _evaluators(), scratch_folder(shell.single(output_dict, "evaluation").uri) as folder:
             evaluation = validate_candidates(

@@ -18,6 +18,7 @@ from slimline.core.tflite.comparison import worst_agreement, worst_sqnr_db
 from slimline.names import file_names, metadata_keys
 from slimline.shells import progress, shell
 from slimline.shells.fine_tuning import gains_properties, tell_lost, training_files, watch
+from slimline.shells.tfx_internals import node_id
 
 
 class QuantizerExecutor(BaseExecutor):
@@ -38,7 +39,7 @@ class QuantizerExecutor(BaseExecutor):
         shell.record(output, _properties(quantized, written))
 
     def _tell(self, text: str) -> None:
-        progress.tell(shell.node_id(self), text)
+        progress.tell(node_id(self), text)
 
     def _request(
         self,

@@ -17,6 +17,7 @@ from slimline.core.optimization.use_case import OptimizationRequest, optimize_mo
 from slimline.core.optimization.weight_history import WeightSnapshot
 from slimline.names import metadata_keys
 from slimline.shells import progress, shell
+from slimline.shells.tfx_internals import node_id
 
 
 def run_technique(
@@ -78,14 +79,14 @@ def training_files(input_dict: shell.ArtifactsByKey, split: str) -> tuple[str, .
 
 def watch(executor: BaseExecutor, model_run: Artifact) -> Watch:
     """Returns where the training of a component tells how it goes: TensorBoard logs, and a line for each epoch."""
-    node_id = shell.node_id(executor)
-    return Watch(log_folder=model_run.uri, report=lambda text: progress.tell(node_id, text))
+    node = node_id(executor)
+    return Watch(log_folder=model_run.uri, report=lambda text: progress.tell(node, text))
 
 
 def tell_lost(executor: BaseExecutor, lost: Sequence[str]) -> None:
     """Says what is lost, if anything is."""
     if lost:
-        progress.tell(shell.node_id(executor), f"lost: {'; '.join(lost)}")
+        progress.tell(node_id(executor), f"lost: {'; '.join(lost)}")
 
 
 def gains_properties(

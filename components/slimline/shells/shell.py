@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from tfx.components.util import examples_utils
-from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.dsl.io import fileio
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
@@ -96,12 +95,6 @@ def refuse_empty_splits(examples: Artifact) -> None:
                 "at least one record in every split",
                 "check the input of the ExampleGen, or leave this split out of its configuration",
             )
-
-
-def node_id(executor: BaseExecutor) -> str:
-    """Returns the id of the node that an executor runs for; empty when it runs without a pipeline."""
-    node = executor._context.pipeline_node if executor._context is not None else None
-    return str(node.node_info.id) if node is not None else ""
 
 
 def schema_file(schema: Artifact) -> str:

@@ -6,10 +6,11 @@ import io
 from collections.abc import Sequence
 from contextlib import redirect_stderr
 
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions, _BeamArgumentParser
+from apache_beam.options.pipeline_options import StandardOptions
 from apache_beam.runners.runner import create_runner
 
 from slimline.errors import ConfigError, near_miss
+from slimline.transforms.beam_internals import option_names, option_parser
 
 # Beam's DirectRunner first tries Prism, a binary that it downloads. This one is part of the package.
 EMBEDDED = "FnApiRunner"
@@ -62,14 +63,10 @@ def _require_dask() -> None:
 
 
 def _require_known_options(arguments: Sequence[str]) -> None:
-    # It has what classes of options may use beside argparse's own methods.
-    parser = _BeamArgumentParser(allow_abbrev=False, add_help=False)
-    # A class of the main module may stand there twice.
-    for options in {str(options): options for options in PipelineOptions.__subclasses__()}.values():
-        options._add_argparse_args(parser)
+    parser = option_parser()
     _, unknown = _parse(parser, arguments)
     if unknown:
-        known = [name for action in parser._actions for name in action.option_strings]
+        known = option_names(parser)
         name = unknown[0].partition("=")[0]
         raise ConfigError(
             f"the Beam option {unknown[0]!r}",

@@ -15,8 +15,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 import tf_keras
-from keras.src.models.functional import Functional
 
+from slimline.core.internals.keras3 import Functional, graph_of, producer_of, run_through_graph
 from slimline.core.models.rebuilding import full_precision, require_same_outputs
 from slimline.errors import ModelError
 
@@ -91,7 +91,7 @@ def to_tf_keras(model: Any) -> tf_keras.Model:
         raise ModelError(
             f"{model.name!r}, a subclassed or unbuilt model of Keras 3", "a functional or Sequential model", _REMEDY
         )
-    unknown = _untranslatable(_functional(model))
+    unknown = _untranslatable(graph_of(model))
     if unknown:
         raise ModelError(
             f"model {model.name!r} of Keras 3 with parts that can't be translated to tf_keras: {'; '.join(unknown)}",
@@ -105,17 +105,12 @@ def to_tf_keras(model: Any) -> tf_keras.Model:
         )
         for tensor in model.inputs
     ]
-    outputs = bridge.run(_functional(model), inputs, (), {})
+    outputs = bridge.run(graph_of(model), inputs, (), {})
     translated = tf_keras.Model(inputs, outputs if len(outputs) > 1 else outputs[0], name=model.name)
     bridge.copy_weights()
     require_same_outputs(model, translated, tolerance=_TOLERANCE)
     _compile_alike(model, translated)
     return translated
-
-
-def _functional(model: Any) -> Any:
-    """Returns the graph of a functional or Sequential model."""
-    return model._functional if isinstance(model, keras.Sequential) else model
 
 
 def _without_recorded_context(layer: tf_keras.layers.Layer) -> Callable[..., Any]:
@@ -138,15 +133,15 @@ class _Bridge:
         self._translated: dict[int, tuple[Any, tf_keras.layers.Layer]] = {}
 
     def run(self, model: Any, inputs: Sequence[Any], path: tuple[str, ...], renamed: Mapping[int, str]) -> list[Any]:
-        output_names = {tensor._keras_history.operation.name for tensor in model.outputs}
+        output_names = {producer_of(tensor).name for tensor in model.outputs}
 
         def translate(operation: Any) -> Callable[..., Any]:
             name = renamed.get(id(operation)) or "_".join((*path, operation.name))
             if isinstance(operation, keras.Sequential | Functional):
-                nested = _functional(operation)
+                nested = graph_of(operation)
                 # As in `rebuild`: outputs are named by layers.
                 is_output = operation.name in output_names and len(nested.outputs) == 1
-                inner = {id(nested.outputs[0]._keras_history.operation): name} if is_output else {}
+                inner = {id(producer_of(nested.outputs[0])): name} if is_output else {}
 
                 def run_nested(tensors: Any, **_: Any) -> Any:
                     outputs = self.run(nested, tf.nest.flatten(tensors), (*path, operation.name), inner)
@@ -157,7 +152,7 @@ class _Bridge:
                 return _without_recorded_context(self._layer(operation, name))
             return _OPERATORS[type(operation).__name__]
 
-        return list(tf.nest.flatten(model._run_through_graph(list(inputs), operation_fn=translate)))
+        return list(tf.nest.flatten(run_through_graph(model, inputs, translate)))
 
     def copy_weights(self) -> None:
         for original, translated in self._translated.values():
@@ -178,7 +173,7 @@ def _untranslatable(model: Any) -> list[str]:
         if isinstance(operation, keras.layers.InputLayer):
             continue
         if isinstance(operation, keras.Sequential | Functional):
-            unknown += _untranslatable(_functional(operation))
+            unknown += _untranslatable(graph_of(operation))
         elif isinstance(operation, keras.layers.Layer):
             unknown += _unknown_in_layer(operation)
         elif type(operation).__name__ not in _OPERATORS:

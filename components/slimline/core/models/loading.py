@@ -16,6 +16,7 @@ import h5py
 import tensorflow as tf
 import tf_keras
 
+from slimline.core.internals.keras2 import is_functional
 from slimline.core.models.keras3 import load_keras3
 from slimline.core.user_code import load_custom_objects
 from slimline.errors import ModelError
@@ -130,7 +131,7 @@ def load_keras_model(folder: Path, custom_objects: str | None = None) -> tf_kera
 
 
 def _with_known_layers(model: Any, found: _Found) -> TrainedModel:
-    is_graph_network = getattr(model, "_is_graph_network", False)
+    is_graph_network = is_functional(model)
     if is_graph_network and not _revived_layers(model):
         return model
     if isinstance(model, tf_keras.Sequential) and not model.built:

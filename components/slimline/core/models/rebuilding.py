@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
+from slimline.core.internals.keras2 import flat_inputs, nodes_in_order
 from slimline.errors import ModelError
 
 _HALF_PRECISION = ("mixed_float16", "mixed_bfloat16", "float16", "bfloat16")
@@ -126,12 +127,11 @@ class _Rebuilder:
           renamed: Names for layers, by id, that do not get their own.
         """
         tensors = {str(id(tensor)): value for tensor, value in zip(model.inputs, inputs, strict=True)}
-        for depth in sorted(model._nodes_by_depth, reverse=True):
-            for node in model._nodes_by_depth[depth]:
-                if node.is_input or any(key not in tensors for key in node.flat_input_ids):
-                    continue
-                outputs = self._call(node, tensors, model, path, renamed)
-                tensors.update(zip(node.flat_output_ids, outputs, strict=True))
+        for node in nodes_in_order(model):
+            if node.is_input or any(key not in tensors for key in node.flat_input_ids):
+                continue
+            outputs = self._call(node, tensors, model, path, renamed)
+            tensors.update(zip(node.flat_output_ids, outputs, strict=True))
         return [tensors[str(id(tensor))] for tensor in model.outputs]
 
     def copy_weights(self) -> None:
@@ -160,7 +160,7 @@ class _Rebuilder:
             # A nested model that gives an output hands its name to its last layer: outputs are named by layers.
             is_output = name in model.output_names and len(layer.outputs) == 1
             inner = {id(layer.outputs[0].node.layer): name} if is_output else {}
-            return self.run(layer, layer._flatten_to_reference_inputs(args[0]), (*path, layer.name), inner)
+            return self.run(layer, flat_inputs(layer, args[0]), (*path, layer.name), inner)
         return list(tf.nest.flatten(self._copy(layer, name)(*args, **kwargs)))
 
     def _copy(self, layer: tf_keras.layers.Layer, name: str) -> tf_keras.layers.Layer:

@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras
-from tensorflow_model_optimization.python.core.clustering.keras.experimental import cluster as sparse_clustering
 
+from slimline.core.internals.tfmot import cluster_weights
 from slimline.core.models.weights import count_kernels, optimized_kernels
 from slimline.core.optimization.clustering_config import ClusteringConfig
 from slimline.core.optimization.preflight import plan
@@ -75,7 +75,7 @@ def cluster(
     def wrap(layer: tf_keras.layers.Layer) -> tf_keras.layers.Layer:
         if layer.name not in clusters:
             return layer
-        return sparse_clustering.cluster_weights(
+        return cluster_weights(
             layer,
             number_of_clusters=clusters[layer.name],
             cluster_centroids_init=_INITIALIZATIONS[config.centroid_initialization],

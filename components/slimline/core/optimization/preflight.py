@@ -9,6 +9,7 @@ from functools import partial
 
 import tf_keras
 
+from slimline.core.internals.keras2 import is_functional
 from slimline.core.models.loading import WAY_OUT, SavedModelGraph, TrainedModel
 from slimline.core.models.rebuilding import rebuild
 from slimline.core.models.weights import kernels, non_finite_variables
@@ -70,7 +71,7 @@ def find_blockers(model: TrainedModel) -> tuple[str, ...]:
     """Returns everything about a model itself that rules out pruning, clustering and QAT."""
     if isinstance(model, SavedModelGraph):
         return (f"{model.reason}: {WAY_OUT}",)
-    if not getattr(model, "_is_graph_network", False):
+    if not is_functional(model):
         return ("the model is subclassed: its layers are called by code that can't be taken apart",)
     broken = non_finite_variables(model)
     blockers = [text for layer in _all_layers(model) if (text := _layer_blocker(layer))]

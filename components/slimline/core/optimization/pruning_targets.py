@@ -6,8 +6,8 @@ from math import prod
 import numpy as np
 import tensorflow as tf
 import tf_keras
-from tensorflow_model_optimization.python.core.sparsity.keras.pruning_utils import is_pruned_m_by_n
 
+from slimline.core.internals.tfmot import is_pruned_m_by_n
 from slimline.core.models.weights import count_kernels, is_depthwise, optimized_kernels, sparsity
 from slimline.core.optimization.pruning_config import PruningConfig
 from slimline.core.optimization.rules import first_match

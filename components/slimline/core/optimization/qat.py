@@ -14,19 +14,14 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras
-from tensorflow_model_optimization.python.core.quantization.keras.collab_opts.cluster_preserve.cluster_preserve_quantize_registry import (  # noqa: E501
+
+from slimline.core.internals.keras2 import producers
+from slimline.core.internals.tfmot import (
     Default8bitClusterPreserveQuantizeRegistry,
-)
-from tensorflow_model_optimization.python.core.quantization.keras.collab_opts.prune_preserve.prune_preserve_quantize_registry import (  # noqa: E501
     Default8bitPrunePreserveQuantizeRegistry,
-)
-from tensorflow_model_optimization.python.core.quantization.keras.default_8bit.default_8bit_quantize_registry import (
     Default8BitQuantizeRegistry,
-)
-from tensorflow_model_optimization.python.core.quantization.keras.default_8bit.default_8bit_quantize_scheme import (
     Default8BitQuantizeScheme,
 )
-
 from slimline.core.models.weights import count_layer
 from slimline.core.optimization.preflight import Plan, plan
 from slimline.core.optimization.qat_config import Collaboration, QatConfig
@@ -142,7 +137,7 @@ def _without_skipped(planned: Plan, config: QatConfig) -> Plan:
 def _is_alone(layer: tf_keras.layers.Layer, covered: Sequence[str]) -> bool:
     if not isinstance(layer, tf_keras.layers.BatchNormalization):
         return False
-    return layer._inbound_nodes[0].inbound_layers.name not in covered
+    return producers(layer)[0].name not in covered
 
 
 def _collaboration(layer: tf_keras.layers.Layer, config: QatConfig) -> Collaboration:

@@ -7,14 +7,10 @@ it does not know (docs/optimization.md).
 from collections.abc import Collection
 
 import numpy as np
-import tensorflow as tf
 import tf_keras
-from tensorflow_model_optimization.python.core.clustering.keras.clustering_registry import ClusteringRegistry
-from tensorflow_model_optimization.python.core.quantization.keras.default_8bit.default_8bit_quantize_registry import (
-    Default8BitQuantizeRegistry,
-)
-from tensorflow_model_optimization.python.core.sparsity.keras.prune_registry import PruneRegistry
 
+from slimline.core.internals.keras2 import num_calls, num_consumers, producers
+from slimline.core.internals.tfmot import ClusteringRegistry, Default8BitQuantizeRegistry, PruneRegistry
 from slimline.core.models.weights import optimized_kernels
 from slimline.core.optimization.clustering_config import MIN_CLUSTERS
 
@@ -64,8 +60,8 @@ def qat_unsupported_reason(layer: tf_keras.layers.Layer, outputs: Collection[str
       outputs: Names of the layers that give the model's outputs.
     """
     kind = type(layer).__name__
-    if len(layer._inbound_nodes) > 1:
-        return f"it is called {len(layer._inbound_nodes)} times: TFMOT can't train a shared layer to be quantized"
+    if num_calls(layer) > 1:
+        return f"it is called {num_calls(layer)} times: TFMOT can't train a shared layer to be quantized"
     if isinstance(layer, _L.BatchNormalization):
         return _normalization_unsupported_reason(layer, outputs)
     if type(layer) is not _L.SeparableConv2D and not Default8BitQuantizeRegistry().supports(layer):
@@ -89,13 +85,13 @@ def _activation_name(layer: tf_keras.layers.Layer) -> str | None:
 
 
 def _normalization_unsupported_reason(layer: tf_keras.layers.Layer, outputs: Collection[str]) -> str | None:
-    producers = tf.nest.flatten(layer._inbound_nodes[0].inbound_layers)
-    if len(producers) != 1 or type(producers[0]) not in _FOLDING:
+    given = producers(layer)
+    if len(given) != 1 or type(given[0]) not in _FOLDING:
         return "it does not follow a Conv2D, DepthwiseConv2D or Dense into which it could be folded"
-    producer = producers[0]
+    producer = given[0]
     if _activation_name(producer) != "linear":
         return "the layer that it follows has an activation of its own, so that it can't be folded into it"
-    if producer.name in outputs or len(producer._outbound_nodes) > 1 or len(producer._inbound_nodes) > 1:
+    if producer.name in outputs or num_consumers(producer) > 1 or num_calls(producer) > 1:
         return "the layer that it follows feeds others too, so that it can't be folded into it"
     if qat_unsupported_reason(producer) is not None:
         return "the layer that it follows stays in float"

@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
+from slimline.core.internals.keras2 import LazyLogsCallback, compile_arguments
 from slimline.core.models.weights import non_finite_variables
 from slimline.core.optimization.training_config import FineTuningConfig
 from slimline.core.user_code import load_function
@@ -89,7 +90,7 @@ def compile_like(model: tf_keras.Model, original: tf_keras.Model, config: FineTu
       ConfigError: Neither the original nor the configuration has a loss, or there is no loss, metric or optimizer of
         the given name.
     """
-    arguments = original._get_compile_args(user_metrics=False) if original._is_compiled else {}
+    arguments = compile_arguments(original)
     by_output = original.output_names
     loss = config.loss or arguments.get("loss")
     if loss is None:
@@ -187,11 +188,9 @@ def _diverged(found: str, config: FineTuningConfig) -> ModelError:
     )
 
 
-class _StopAtNonFiniteLoss(tf_keras.callbacks.Callback):
+class _StopAtNonFiniteLoss(LazyLogsCallback):
     def __init__(self, config: FineTuningConfig) -> None:
         super().__init__()
-        # Keras would else copy all logs of each step to NumPy.
-        self._supports_tf_logs = True
         self._config = config
         self._step = 0
 

@@ -6,6 +6,7 @@ For a process of its own: the compiler has ended with SIGFPE on a file that it d
 import csv
 import re
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,6 @@ def compile_for_npu(content: bytes, accelerator: str, system_config: str, memory
     try:
         import ethosu
         from ethosu.vela import vela
-        from ethosu.vela._version import __version__
     except ImportError as error:
         raise ConfigError(
             "the target 'ethos_u' without Arm's compiler", "the package ethos-u-vela", "install slimline[ethos-u]"
@@ -63,7 +63,7 @@ def compile_for_npu(content: bytes, accelerator: str, system_config: str, memory
         compiled = Path(folder) / "model_vela.tflite"
         if code or failure or not summaries or not compiled.is_file():
             raise ModelError(
-                f"Vela {__version__} can't compile it: {failure or _last_words(text)}",
+                f"Vela {version('ethos-u-vela')} can't compile it: {failure or _last_words(text)}",
                 "a file that it compiles",
                 "choose scheme='int8'",
             )
@@ -73,7 +73,7 @@ def compile_for_npu(content: bytes, accelerator: str, system_config: str, memory
             "compiled": compiled.read_bytes(),
             "summary": dict(summary),
             "left": read_warnings(text),
-            "version": str(__version__),
+            "version": version("ethos-u-vela"),
         }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+from slimline.core.internals.litert import tensor_details
 from slimline.core.tflite.flatbuffer import has_select_ops
 from slimline.errors import ModelError
 
@@ -145,7 +146,7 @@ class TFLiteModel:
         Args:
           tensor: Its index; the model has to be an observed one.
         """
-        detail = self._interpreter._get_tensor_details(tensor, 0)
+        detail = tensor_details(self._interpreter, tensor)
         return from_stored(self._interpreter.get_tensor(tensor), detail)
 
     def measure_latency(self, example: Mapping[str, np.ndarray]) -> Latency:

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.lite.python.convert import mlir_quantize
-from tensorflow.lite.python.convert_phase import ConverterError
 
+from slimline.core.internals.converter import ConverterError, calibrate_only, mlir_quantize
 from slimline.core.models.saving import export_for_conversion
 from slimline.core.quantization.backends.base import Source
 from slimline.errors import ModelError
@@ -58,7 +57,7 @@ class ConverterConversion:
     def _calibrated(self) -> bytes:
         def prepare(converter: tf.lite.TFLiteConverter) -> None:
             self._prepare(converter)
-            converter._experimental_calibrate_only = True
+            calibrate_only(converter)
 
         return self._run(prepare)
 
