@@ -4,8 +4,8 @@ XNNPACK's list is that of https://github.com/google-ai-edge/LiteRT/blob/main/tfl
 November 2026; what it does not take runs on LiteRT's own kernels.
 """
 
-from slimline.core.targets.graph import Node, read_nodes
 from slimline.core.targets.report import TargetReport, accelerated_share, place, summarize
+from slimline.core.tflite.graph import Operator, read_operators
 
 _OPS = frozenset(
     (
@@ -69,11 +69,11 @@ def judge(content: bytes) -> TargetReport:
     A file whose weights are encoded as sparse is refused: on ARM, LiteRT 1.2.0 and 2.1.2 gave wrong outputs of such
     files, and 2.1.5 to 2.3.0 did not load them, while they run well on x86 (`docs/devices.md`).
     """
-    nodes = read_nodes(content)
-    placements = place(nodes, _unsupported_reason)
+    operators = read_operators(content)
+    placements = place(operators, _unsupported_reason)
     return TargetReport(
         "cpu",
-        not any(_is_sparse(node) for node in nodes),
+        not any(_is_sparse(operator) for operator in operators),
         accelerated_share(placements),
         placements,
         summarize(placements),
@@ -81,15 +81,15 @@ def judge(content: bytes) -> TargetReport:
     )
 
 
-def _is_sparse(node: Node) -> bool:
-    return node.op == "DENSIFY" or any(tensor.is_sparse for tensor in node.inputs)
+def _is_sparse(operator: Operator) -> bool:
+    return operator.op == "DENSIFY" or any(tensor.is_sparse for tensor in operator.inputs)
 
 
-def _unsupported_reason(node: Node) -> str:
-    if _is_sparse(node):
+def _unsupported_reason(operator: Operator) -> str:
+    if _is_sparse(operator):
         return "weights in a sparse encoding give wrong outputs on ARM, or do not load; gzip saves as much without it"
-    if any(tensor.dtype == "int16" for tensor in (*node.inputs, *node.outputs)) and node.op != "QUANTIZE":
+    if any(tensor.dtype == "int16" for tensor in (*operator.inputs, *operator.outputs)) and operator.op != "QUANTIZE":
         return "16-bit activations run on reference kernels, which are many times slower"
-    if node.op.startswith("Flex"):
+    if operator.op.startswith("Flex"):
         return "it needs TensorFlow's own kernels to be linked in"
-    return "" if node.op in _OPS else "XNNPACK does not have it: it runs on LiteRT's own kernels"
+    return "" if operator.op in _OPS else "XNNPACK does not have it: it runs on LiteRT's own kernels"

@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import Any
 
 from slimline.core.isolation import IsolatedError, run_isolated
-from slimline.core.targets.graph import Node, read_nodes
 from slimline.core.targets.options import EthosUConfig
 from slimline.core.targets.report import TargetReport, accelerated_share, place, summarize
 from slimline.core.targets.vela import compile_for_npu, is_npu_operation
+from slimline.core.tflite.graph import Operator, read_operators
 from slimline.errors import ModelError
 
 _TIME_LIMIT_S = 300
@@ -33,28 +33,28 @@ def judge(content: bytes, config: EthosUConfig) -> TargetReport:
     Raises:
       ConfigError: The compiler is not installed, or does not know the system.
     """
-    nodes = read_nodes(content)
+    operators = read_operators(content)
     arguments = (content, config.accelerator, config.system, config.memory)
     try:
         found: dict[str, Any] = run_isolated(
             compile_for_npu, *arguments, time_limit_s=_TIME_LIMIT_S, memory_limit_bytes=_MEMORY_LIMIT_BYTES
         )
     except IsolatedError as error:
-        return _refused(nodes, f"Arm's compiler {error.text}", config)
+        return _refused(operators, f"Arm's compiler {error.text}", config)
     except ModelError as error:
-        return _refused(nodes, error.found, config)
-    compiled = read_nodes(found["compiled"])
-    on_cpu = {tensor.name for node in compiled if not is_npu_operation(node.op) for tensor in node.outputs}
+        return _refused(operators, error.found, config)
+    compiled = read_operators(found["compiled"])
+    on_cpu = {tensor.name for operator in compiled if not is_npu_operation(operator.op) for tensor in operator.outputs}
     left: Mapping[str, str] = found["left"]
 
-    def unsupported_reason(node: Node) -> str:
-        names = [tensor.name for tensor in node.outputs]
+    def unsupported_reason(operator: Operator) -> str:
+        names = [tensor.name for tensor in operator.outputs]
         if not on_cpu.intersection(names):
             return ""
         return next((left[name] for name in names if name in left), "the compiler leaves it to the CPU")
 
-    placements = place(nodes, unsupported_reason)
-    runs = any(is_npu_operation(node.op) for node in compiled)
+    placements = place(operators, unsupported_reason)
+    runs = any(is_npu_operation(operator.op) for operator in compiled)
     return TargetReport(
         "ethos_u",
         runs,
@@ -88,8 +88,8 @@ def _figures(summary: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _refused(nodes: tuple[Node, ...], reason: str, config: EthosUConfig) -> TargetReport:
-    placements = place(nodes, lambda node: reason)
+def _refused(operators: tuple[Operator, ...], reason: str, config: EthosUConfig) -> TargetReport:
+    placements = place(operators, lambda operator: reason)
     return replace(
         TargetReport("ethos_u", False, 0.0, placements, (reason,), "Arm's compiler Vela"), details=_describe(config)
     )

@@ -7,8 +7,8 @@ import io
 import re
 from contextlib import redirect_stdout
 
-from slimline.core.targets.graph import Node, read_nodes
 from slimline.core.targets.report import TargetReport, accelerated_share, place, summarize
+from slimline.core.tflite.graph import Operator, read_operators
 
 _NODE = re.compile(r"^\s*Op#(\d+) ")
 _WARNING = re.compile(r"GPU COMPATIBILITY WARNING: (.*)")
@@ -113,25 +113,25 @@ def judge(content: bytes) -> TargetReport:
     with redirect_stdout(printed):
         tf.lite.experimental.Analyzer.analyze(model_content=content, gpu_compatibility=True)
     warnings = read_warnings(printed.getvalue())
-    nodes = read_nodes(content)
-    numbers = {id(node): number for number, node in enumerate(nodes)}
+    operators = read_operators(content)
+    numbers = {id(operator): number for number, operator in enumerate(operators)}
 
-    def unsupported_reason(node: Node) -> str:
-        if node.op.startswith("Flex"):
+    def unsupported_reason(operator: Operator) -> str:
+        if operator.op.startswith("Flex"):
             return "it needs TensorFlow's own kernels"
-        if any(tensor.is_dynamic for tensor in (*node.inputs, *node.outputs)):
+        if any(tensor.is_dynamic for tensor in (*operator.inputs, *operator.outputs)):
             return "its shape is not fixed"
-        dtypes = {tensor.dtype for tensor in node.outputs} & set(_DTYPES)
+        dtypes = {tensor.dtype for tensor in operator.outputs} & set(_DTYPES)
         if dtypes:
             return f"a GPU computes no {' and '.join(sorted(dtypes))}"
-        if node.op not in _OPS:
+        if operator.op not in _OPS:
             return "the delegate does not have it"
         masks = ("ellipsisMask", "newAxisMask", "shrinkAxisMask")
-        if node.op == "STRIDED_SLICE" and any(node.options.get(mask) for mask in masks):
+        if operator.op == "STRIDED_SLICE" and any(operator.options.get(mask) for mask in masks):
             return "it slices with an ellipsis, a new axis or an axis left out"
-        return warnings.get(numbers[id(node)], "")
+        return warnings.get(numbers[id(operator)], "")
 
-    placements = place(nodes, unsupported_reason)
+    placements = place(operators, unsupported_reason)
     return TargetReport(
         "gpu",
         True,
@@ -149,8 +149,8 @@ def read_warnings(printed: str) -> dict[int, str]:
     for line in printed.splitlines():
         if line.startswith("Subgraph#") and not line.startswith("Subgraph#0"):
             break
-        if node := _NODE.match(line):
-            number = int(node[1])
+        if operator := _NODE.match(line):
+            number = int(operator[1])
         elif (warning := _WARNING.search(line)) and number >= 0 and "Subgraph" not in warning[1]:
             warnings[number] = f"the delegate's analyzer says: {warning[1].strip()}"
     return warnings

@@ -3,8 +3,8 @@
 Conditions are those of tensorflow/lite/delegates/hexagon/README.md, read in November 2026.
 """
 
-from slimline.core.targets.graph import Node, read_nodes
 from slimline.core.targets.report import TargetReport, accelerated_share, place, summarize
+from slimline.core.tflite.graph import Operator, read_operators
 
 _ALWAYS = frozenset(
     (
@@ -48,7 +48,7 @@ _MAX_RESIZED = 65
 
 def judge(content: bytes) -> TargetReport:
     """Returns which operations the delegate takes; the others run on the CPU."""
-    placements = place(read_nodes(content), unsupported_reason)
+    placements = place(read_operators(content), unsupported_reason)
     share = accelerated_share(placements)
     return TargetReport(
         "hexagon",
@@ -60,37 +60,37 @@ def judge(content: bytes) -> TargetReport:
     )
 
 
-def unsupported_reason(node: Node) -> str:
+def unsupported_reason(operator: Operator) -> str:
     """Returns why an operation does not run on the DSP; empty when it does."""
-    data = [tensor for tensor in (*node.inputs, *node.outputs) if not tensor.is_constant]
+    data = [tensor for tensor in (*operator.inputs, *operator.outputs) if not tensor.is_constant]
     if any(tensor.dtype not in _8_BIT for tensor in data):
         return "its tensors are not all of 8 bits"
     if any(tensor.is_dynamic for tensor in data):
         return "its shape is not fixed"
     if any(len(tensor.shape) > _MAX_DIMENSIONS for tensor in data):
         return f"more than {_MAX_DIMENSIONS} dimensions"
-    return "" if node.op in _ALWAYS or node.op == "QUANTIZE" else _condition(node)
+    return "" if operator.op in _ALWAYS or operator.op == "QUANTIZE" else _condition(operator)
 
 
-def _condition(node: Node) -> str:
-    stride = max(node.options.get("strideW", 1), node.options.get("strideH", 1))
-    dilation = max(node.options.get("dilationWFactor", 1), node.options.get("dilationHFactor", 1))
-    if node.op in _POOLS:
-        return "" if node.activation == "NONE" else "it has a fused activation"
-    if node.op in ("CONV_2D", "TRANSPOSE_CONV"):
+def _condition(operator: Operator) -> str:
+    stride = max(operator.options.get("strideW", 1), operator.options.get("strideH", 1))
+    dilation = max(operator.options.get("dilationWFactor", 1), operator.options.get("dilationHFactor", 1))
+    if operator.op in _POOLS:
+        return "" if operator.activation == "NONE" else "it has a fused activation"
+    if operator.op in ("CONV_2D", "TRANSPOSE_CONV"):
         return "" if stride <= _MAX_STRIDE else f"its stride is over {_MAX_STRIDE}"
-    if node.op == "DEPTHWISE_CONV_2D":
-        return _depthwise_condition(node, stride, dilation)
-    if node.op == "RESIZE_BILINEAR":
-        fits = max(node.outputs[0].shape[1:3]) <= _MAX_RESIZED
+    if operator.op == "DEPTHWISE_CONV_2D":
+        return _depthwise_condition(operator, stride, dilation)
+    if operator.op == "RESIZE_BILINEAR":
+        fits = max(operator.outputs[0].shape[1:3]) <= _MAX_RESIZED
         return "" if fits else f"its size is over {_MAX_RESIZED}"
     return "the delegate does not have it"
 
 
-def _depthwise_condition(node: Node, stride: int, dilation: int) -> str:
-    if node.inputs[1].shape[2] != 3:
+def _depthwise_condition(operator: Operator, stride: int, dilation: int) -> str:
+    if operator.inputs[1].shape[2] != 3:
         return "its filter is not 3 wide"
-    if node.options.get("depthMultiplier", 1) != 1:
+    if operator.options.get("depthMultiplier", 1) != 1:
         return "its depth multiplier is not 1"
     if dilation > 1 and stride > 1:
         return "dilation together with a stride"

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from slimline.core.isolation import IsolatedError, run_isolated
-from slimline.core.targets.graph import Node, read_nodes
 from slimline.core.targets.micro_resolver import resolver_lines
 from slimline.core.targets.micro_run import Kernels, run_in_litert, run_in_micro
 from slimline.core.targets.report import TargetReport, place, summarize
+from slimline.core.tflite.graph import Operator, read_operators
 from slimline.errors import ModelError
 
 _TIME_LIMIT_S = 300
@@ -60,19 +60,19 @@ def judge(content: bytes, examples: Mapping[str, np.ndarray] | None = None) -> T
     Raises:
       ConfigError: TFLite Micro is not installed.
     """
-    nodes = read_nodes(content)
+    operators = read_operators(content)
     few = {name: values[:_MAX_EXAMPLES] for name, values in (examples or {}).items()}
     try:
         wanted, kernels = _run_reference(content, few)
         found: dict[str, Any] = run_isolated(run_in_micro, content, wanted["inputs"], time_limit_s=_TIME_LIMIT_S)
     except IsolatedError as error:
         last = error.output.splitlines()[-1:]
-        return _report(nodes, f"TFLite Micro {error.text}{f': {last[0]}' if last else ''}")
+        return _report(operators, f"TFLite Micro {error.text}{f': {last[0]}' if last else ''}")
     except ModelError as error:
-        return _report(nodes, error.found)
+        return _report(operators, error.found)
     difference = compare(wanted["outputs"], found["outputs"], wanted["steps"])
     return replace(
-        _report(nodes, _objection(difference)),
+        _report(operators, _objection(difference)),
         arena_bytes=found["arena_bytes"],
         max_difference=difference.max_steps,
         details={
@@ -82,7 +82,7 @@ def judge(content: bytes, examples: Mapping[str, np.ndarray] | None = None) -> T
             "decision_agreement": difference.decision_agreement,
             "compared_with": f"LiteRT's {kernels} kernels",
             "flash_bytes": len(content),
-            "resolver": list(resolver_lines(nodes)),
+            "resolver": list(resolver_lines(operators)),
         },
     )
 
@@ -149,8 +149,8 @@ def _objection(difference: Difference) -> str:
     return ""
 
 
-def _report(nodes: tuple[Node, ...], reason: str) -> TargetReport:
-    placements = place(nodes, lambda node: reason)
+def _report(operators: tuple[Operator, ...], reason: str) -> TargetReport:
+    placements = place(operators, lambda operator: reason)
     share = 0.0 if reason else 1.0
     reasons = (reason,) if reason else summarize(placements)
     return TargetReport("micro", not reason, share, placements, reasons, "TFLite Micro, run on this host")

@@ -7,7 +7,7 @@ August 2026.
 
 from collections.abc import Sequence
 
-from slimline.core.targets.graph import Node
+from slimline.core.tflite.graph import Operator
 
 # All others are called as the operation is, word by word.
 _IRREGULAR = {
@@ -25,9 +25,9 @@ _IRREGULAR = {
 }
 
 
-def resolver_lines(nodes: Sequence[Node]) -> tuple[str, ...]:
+def resolver_lines(operators: Sequence[Operator]) -> tuple[str, ...]:
     """Returns C++ lines: the resolver, with one call for each kind of operation, in alphabetical order."""
-    methods = sorted({_method(node.op) for node in nodes})
+    methods = sorted({_method(operator.op) for operator in operators})
     return (
         f"tflite::MicroMutableOpResolver<{len(methods)}> resolver;",
         *(f"resolver.{method}();" for method in methods),

@@ -7,8 +7,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from slimline.core.targets.graph import Node, read_nodes
 from slimline.core.targets.native_output import captured
+from slimline.core.tflite.graph import Operator, read_operators
 from slimline.core.tflite.runtime import TFLiteModel, to_stored
 from slimline.errors import ConfigError, ModelError
 
@@ -49,11 +49,11 @@ def run_in_litert(content: bytes, examples: Mapping[str, np.ndarray], kernels: K
         raise ModelError(
             f"LiteRT's {kernels} kernels can't run it: {error}", "a file that runs", "convert it again"
         ) from error
-    nodes = read_nodes(content)
+    operators = read_operators(content)
     return {
         "inputs": inputs,
         "outputs": outputs,
-        "steps": [_step(detail, nodes, interpreter) for detail in interpreter.get_output_details()],
+        "steps": [_step(detail, operators, interpreter) for detail in interpreter.get_output_details()],
     }
 
 
@@ -73,13 +73,13 @@ def _run_rows(interpreter: Any, inputs: Sequence[np.ndarray]) -> list[np.ndarray
     return [np.concatenate(row) for row in rows]
 
 
-def _step(detail: Mapping[str, Any], nodes: Sequence[Node], interpreter: Any) -> float:
+def _step(detail: Mapping[str, Any], operators: Sequence[Operator], interpreter: Any) -> float:
     """Returns an output's step; that of the integers which become its floats at last, where the file ends in floats."""
     if detail["quantization"][0]:
         return float(detail["quantization"][0])
-    for node in nodes:
-        if node.op == "DEQUANTIZE" and any(tensor.name == detail["name"] for tensor in node.outputs):
-            names = [tensor.name for tensor in node.inputs]
+    for operator in operators:
+        if operator.op == "DEQUANTIZE" and any(tensor.name == detail["name"] for tensor in operator.outputs):
+            names = [tensor.name for tensor in operator.inputs]
             scales = [one["quantization"][0] for one in interpreter.get_tensor_details() if one["name"] in names]
             return float(scales[0]) if scales else 0.0
     return 0.0

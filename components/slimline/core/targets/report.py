@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from slimline.core.targets.graph import Node
+from slimline.core.tflite.graph import Operator
 
 
 @dataclass(frozen=True)
@@ -54,23 +54,23 @@ class TargetReport:
 
 
 def place(
-    nodes: Sequence[Node], unsupported_reason: Callable[[Node], str], *, splits_once: bool = False
+    operators: Sequence[Operator], unsupported_reason: Callable[[Operator], str], *, splits_once: bool = False
 ) -> tuple[Placement, ...]:
     """Places every operation.
 
     Args:
-      nodes: The operations in order.
+      operators: The operations in order.
       unsupported_reason: Returns why an operation is not accelerated; empty when it is.
       splits_once: Whether everything after the first operation that is not accelerated is left to the CPU.
     """
     placements, is_split = [], False
-    for node in nodes:
-        reason = unsupported_reason(node)
+    for operator in operators:
+        reason = unsupported_reason(operator)
         if splits_once and is_split and not reason:
             reason = "it comes after an operation that runs on the CPU"
         is_split = is_split or bool(reason)
-        name = node.outputs[0].name if node.outputs else ""
-        placements.append(Placement(node.op, name, node.macs, not reason, reason))
+        name = operator.outputs[0].name if operator.outputs else ""
+        placements.append(Placement(operator.op, name, operator.macs, not reason, reason))
     return tuple(placements)
 
 

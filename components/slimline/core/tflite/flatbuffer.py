@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from slimline.core.tflite.graph import TYPE_NAMES, Operator, Tensor, op_name, read_operators, text
+
 _NUMPY_TYPES = {
     schema.TensorType.FLOAT32: np.float32,
     schema.TensorType.FLOAT16: np.float16,
@@ -22,8 +24,6 @@ _NUMPY_TYPES = {
     schema.TensorType.INT64: np.int64,
 }
 _FLOAT_TYPES = (schema.TensorType.FLOAT32, schema.TensorType.FLOAT16)
-_TYPE_NAMES = {value: name.lower() for name, value in vars(schema.TensorType).items() if not name.startswith("_")}
-_OP_NAMES = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
 # The operations that have kernels, and those that look embeddings up. Others have constants that are no weights.
 _KERNEL_OPS = re.compile("CONV_|_CONV|FULLY_CONNECTED|BATCH_MATMUL|LSTM|RNN|SVDF|GATHER$|EMBEDDING_LOOKUP")
 # The output channels of their kernels are the last dimension, those of all others the first.
@@ -70,7 +70,7 @@ class WeightTensor:
 
 @dataclass(frozen=True)
 class Operation:
-    """An operation of the main graph.
+    """An operation of the main graph by names, so that it can be found in another file; `Operator` has all of it.
 
     Attributes:
       op: As `CONV_2D`; a custom operation's own name, as `FlexErf`.
@@ -97,14 +97,14 @@ def operations(content: bytes) -> tuple[Operation, ...]:
     Args:
       content: Bytes of a `.tflite` file.
     """
-    model: Any = schema.ModelT.InitFromPackedBuf(content, 0)
-    graph = model.subgraphs[0]
+    operators = read_operators(content)
+    # Constants that a DEQUANTIZE stands before, as float16 weights do.
     stored = {
-        made: kept
-        for made, kept in _stored(model, graph).items()
-        if model.buffers[graph.tensors[kept].buffer].data is not None
+        operator.outputs[0].index: operator.inputs[0]
+        for operator in operators
+        if operator.op == "DEQUANTIZE" and operator.inputs[0].is_constant
     }
-    return tuple(_operation(model, graph, operator, stored) for operator in graph.operators if len(operator.outputs))
+    return tuple(_operation(operator, stored) for operator in operators if operator.outputs)
 
 
 def counterparts(before: Sequence[Operation], after: Sequence[Operation]) -> dict[str, Operation]:
@@ -149,7 +149,7 @@ def output_tensors(content: bytes) -> dict[str, str]:
     """
     model: Any = schema.ModelT.InitFromPackedBuf(content, 0)
     tensors = model.subgraphs[0].tensors
-    return {_text(entry.name): _text(tensors[entry.tensorIndex].name) for entry in model.signatureDefs[0].outputs}
+    return {text(entry.name): text(tensors[entry.tensorIndex].name) for entry in model.signatureDefs[0].outputs}
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ def signature_ends(content: bytes) -> tuple[tuple[End, ...], tuple[End, ...]]:
     tensors = model.subgraphs[0].tensors
 
     def describe(entries: Any) -> tuple[End, ...]:
-        ends = [_end(_text(entry.name), tensors[entry.tensorIndex]) for entry in entries]
+        ends = [_end(text(entry.name), tensors[entry.tensorIndex]) for entry in entries]
         return tuple(sorted(ends, key=lambda end: end.name))
 
     return describe(signature.inputs), describe(signature.outputs)
@@ -195,7 +195,7 @@ def _end(name: str, tensor: Any) -> End:
     return End(
         name,
         tuple(int(size) for size in sizes) if sizes is not None else (),
-        _TYPE_NAMES[tensor.type],
+        TYPE_NAMES[tensor.type],
         float(scales[0]) if has_scale else None,
         _zero_point(tensor) if has_scale else None,
     )
@@ -204,23 +204,22 @@ def _end(name: str, tensor: Any) -> End:
 def has_select_ops(content: bytes) -> bool:
     """Returns whether a file needs operations of TensorFlow itself, which no accelerator has."""
     model: Any = schema.ModelT.InitFromPackedBuf(content, 0)
-    return any(_text(code.customCode).startswith("Flex") for code in model.operatorCodes)
+    return any(text(code.customCode).startswith("Flex") for code in model.operatorCodes)
 
 
-def _operation(model: Any, graph: Any, operator: Any, stored: Mapping[int, int]) -> Operation:
-    """Describes an operation; `stored` has the constants that a DEQUANTIZE stands before."""
-    tensors = [graph.tensors[stored.get(int(index), int(index))] for index in operator.inputs if index >= 0]
-    constants = [tensor for tensor in tensors if model.buffers[tensor.buffer].data is not None]
-    kernels = [tensor for tensor in constants if tensor.shape is not None and len(tensor.shape) > 1]
-    output = graph.tensors[operator.outputs[0]]
+def _operation(operator: Operator, stored: Mapping[int, Tensor]) -> Operation:
+    tensors = [stored.get(tensor.index, tensor) for tensor in operator.inputs]
+    constants = [tensor for tensor in tensors if tensor.is_constant]
+    kernels = [tensor for tensor in constants if len(tensor.shape) > 1]
+    output = operator.outputs[0]
     return Operation(
-        _op_name(model.operatorCodes[operator.opcodeIndex]),
-        _text(output.name),
-        int(operator.outputs[0]),
-        _TYPE_NAMES[output.type],
-        tuple(_text(tensor.name) for tensor in tensors if model.buffers[tensor.buffer].data is None),
-        _TYPE_NAMES[kernels[0].type] if kernels else "",
-        sum(len(model.buffers[tensor.buffer].data) for tensor in constants),
+        operator.op,
+        output.name,
+        output.index,
+        output.dtype,
+        tuple(tensor.name for tensor in tensors if not tensor.is_constant),
+        kernels[0].dtype if kernels else "",
+        sum(tensor.num_bytes or 0 for tensor in constants),
     )
 
 
@@ -235,10 +234,10 @@ def weight_tensors(content: bytes) -> tuple[WeightTensor, ...]:
     for graph in model.subgraphs:
         stored = _stored(model, graph)
         for operator in graph.operators:
-            op = _op_name(model.operatorCodes[operator.opcodeIndex])
+            op = op_name(model.operatorCodes[operator.opcodeIndex])
             if _KERNEL_OPS.search(op) is None:
                 continue
-            output = _text(graph.tensors[operator.outputs[0]].name)
+            output = text(graph.tensors[operator.outputs[0]].name)
             for index in operator.inputs:
                 # An optional input that is not there has the index -1.
                 if index < 0:
@@ -263,7 +262,7 @@ def float_operations(content: bytes) -> tuple[str, ...]:
         for operator in graph.operators:
             used = [index for index in (*operator.inputs, *operator.outputs) if index >= 0]
             if any(graph.tensors[index].type in _FLOAT_TYPES for index in used):
-                found.add(_op_name(model.operatorCodes[operator.opcodeIndex]))
+                found.add(op_name(model.operatorCodes[operator.opcodeIndex]))
     return tuple(sorted(found))
 
 
@@ -272,7 +271,7 @@ def _stored(model: Any, graph: Any) -> dict[int, int]:
     return {
         int(operator.outputs[0]): int(operator.inputs[0])
         for operator in graph.operators
-        if _op_name(model.operatorCodes[operator.opcodeIndex]) == "DEQUANTIZE"
+        if op_name(model.operatorCodes[operator.opcodeIndex]) == "DEQUANTIZE"
     }
 
 
@@ -281,10 +280,10 @@ def _describe(tensor: Any, values: np.ndarray, output: str, op: str) -> WeightTe
     channels = values.shape[-1] if op in _CHANNEL_LAST_OPS else values.shape[0]
     by_channel = values.reshape(-1, channels).T if op in _CHANNEL_LAST_OPS else values.reshape(channels, -1)
     return WeightTensor(
-        _text(tensor.name),
+        text(tensor.name),
         output,
         op,
-        _TYPE_NAMES[tensor.type],
+        TYPE_NAMES[tensor.type],
         tuple(values.shape),
         values.size,
         int(np.count_nonzero(values == zero_point)),
@@ -307,14 +306,3 @@ def _constant(model: Any, tensor: Any) -> np.ndarray | None:
     if data is None or dtype is None or len(data) != np.prod(shape, dtype=np.int64) * np.dtype(dtype).itemsize:
         return None
     return np.frombuffer(np.asarray(data, np.uint8).tobytes(), dtype).reshape(shape)
-
-
-def _op_name(code: Any) -> str:
-    if code.customCode:
-        return _text(code.customCode)
-    # Older files have the code in a byte of its own.
-    return _OP_NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
-
-
-def _text(name: Any) -> str:
-    return name.decode() if isinstance(name, bytes) else str(name or "")

@@ -4,17 +4,17 @@ import tensorflow as tf
 import tf_keras
 
 from slimline.core.targets import cpu
-from slimline.core.targets.graph import read_nodes
 from slimline.core.targets.judging import judge_target
-from tests.nodes import data, node
+from slimline.core.tflite.graph import read_operators
+from tests.operators import data, operator
 
 
 @pytest.fixture
 def judge_nodes(monkeypatch):
     """Judges operations without a file."""
 
-    def run(*nodes):
-        monkeypatch.setattr(cpu, "read_nodes", lambda content: nodes)
+    def run(*operators):
+        monkeypatch.setattr(cpu, "read_operators", lambda content: operators)
         return cpu.judge(b"")
 
     return run
@@ -24,7 +24,7 @@ def test_int8_and_float_files_run_accelerated(static_int8, float32):
     for content in (static_int8, float32):
         report = judge_target("cpu", content)
         assert (report.target, report.runs, report.accelerated_share, report.reasons) == ("cpu", True, 1, ())
-        assert [one.op for one in report.placements] == [one.op for one in read_nodes(content)]
+        assert [one.op for one in report.placements] == [one.op for one in read_operators(content)]
 
 
 def test_16_bit_activations_run_without_the_fast_kernels(int16x8):
@@ -36,18 +36,18 @@ def test_16_bit_activations_run_without_the_fast_kernels(int16x8):
 
 
 def test_what_xnnpack_does_not_have_runs_all_the_same(judge_nodes):
-    report = judge_nodes(node("CONV_2D", macs=3), node("CUMSUM", macs=1))
+    report = judge_nodes(operator("CONV_2D", macs=3), operator("CUMSUM", macs=1))
     assert (report.runs, report.accelerated_share) == (True, 0.75)
     assert report.reasons == ("CUMSUM: XNNPACK does not have it: it runs on LiteRT's own kernels",)
 
 
 def test_an_operation_of_tensorflow_needs_its_kernels(judge_nodes):
-    assert "TensorFlow's own kernels" in judge_nodes(node("FlexErf")).reasons[0]
+    assert "TensorFlow's own kernels" in judge_nodes(operator("FlexErf")).reasons[0]
 
 
 def test_only_the_step_into_16_bits_is_not_held_against_it(judge_nodes):
     wide = [data(1, 4, dtype="int16")]
-    report = judge_nodes(node("QUANTIZE", outputs=wide), node("ADD", wide, wide))
+    report = judge_nodes(operator("QUANTIZE", outputs=wide), operator("ADD", wide, wide))
     assert [one.is_accelerated for one in report.placements] == [True, False]
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from slimline.core.targets import edgetpu
-from tests.nodes import constant, data, node
+from tests.operators import constant, data, operator
 
 IMAGE, VECTOR = data(1, 8, 8, 4), data(1, 16)
 
@@ -62,8 +62,8 @@ def test_float_ends_leave_everything_to_the_cpu(float_ends):
 
 
 def test_everything_after_an_operation_that_it_does_not_have_runs_on_the_cpu(monkeypatch):
-    nodes = (node("CONV_2D", macs=5), node("CUMSUM", macs=0), node("CONV_2D", macs=15), node("ADD"))
-    monkeypatch.setattr(edgetpu, "read_nodes", lambda content: nodes)
+    operators = (operator("CONV_2D", macs=5), operator("CUMSUM", macs=0), operator("CONV_2D", macs=15), operator("ADD"))
+    monkeypatch.setattr(edgetpu, "read_operators", lambda content: operators)
     report = edgetpu.judge(b"")
     assert (report.runs, report.accelerated_share) == (True, 0.25)
     assert report.reasons == (
@@ -75,24 +75,24 @@ def test_everything_after_an_operation_that_it_does_not_have_runs_on_the_cpu(mon
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        (node("MAX_POOL_2D", activation="RELU"), "it has a fused activation"),
-        (node("AVERAGE_POOL_2D", activation="RELU6"), "it has a fused activation"),
-        (node("CONCATENATION", activation="RELU"), "it has a fused activation"),
-        (node("CONV_2D", dilationWFactor=1, dilationHFactor=2), "its dilation differs between x and y"),
-        (node("DEPTHWISE_CONV_2D", dilationWFactor=4, dilationHFactor=2), "its dilation differs between x and y"),
-        (node("FULLY_CONNECTED", [IMAGE, constant(4, 4)], [IMAGE]), "its output has more than one dimension"),
-        (node("SOFTMAX", [data(1, 3, 4)], [data(1, 3, 4)]), "its input has more than one dimension"),
-        (node("SOFTMAX", [data(1, 16_001)], [data(1, 16_001)]), "or more than 16,000 values"),
-        (node("MEAN", [data(2, 8)], [data(1, 8)]), "it reduces over the batch"),
-        (node("MEAN", [data(1, 8, 8, 6)], [data(1, 8, 8, 1)]), "a reduction over a depth that is no multiple of 4"),
-        (node("PACK", [data(1, 8)], [data(2, 1, 8)]), "it works on the batch dimension"),
-        (node("SPLIT", [data(2, 8)], [data(1, 8)]), "it works on the batch dimension"),
-        (node("PRELU", [IMAGE, constant(8, 8, 4)]), "its alpha has more than one dimension"),
-        (node("ADD", [data(1, 2, 3, 4, 5)], [data(1, 2, 3, 4, 5)]), "more than the three innermost dimensions"),
-        (node("ADD", [data(1, 8, is_dynamic=True)]), "its shape is not fixed"),
-        (node("ADD", [data(1, 8, has_open_batch=True)]), "its batch is open"),
-        (node("ADD", [data(1, 8, dtype="int16")]), "its tensors are not all of 8 bits"),
-        (node("CUMSUM"), "the Edge TPU does not have it"),
+        (operator("MAX_POOL_2D", activation="RELU"), "it has a fused activation"),
+        (operator("AVERAGE_POOL_2D", activation="RELU6"), "it has a fused activation"),
+        (operator("CONCATENATION", activation="RELU"), "it has a fused activation"),
+        (operator("CONV_2D", dilationWFactor=1, dilationHFactor=2), "its dilation differs between x and y"),
+        (operator("DEPTHWISE_CONV_2D", dilationWFactor=4, dilationHFactor=2), "its dilation differs between x and y"),
+        (operator("FULLY_CONNECTED", [IMAGE, constant(4, 4)], [IMAGE]), "its output has more than one dimension"),
+        (operator("SOFTMAX", [data(1, 3, 4)], [data(1, 3, 4)]), "its input has more than one dimension"),
+        (operator("SOFTMAX", [data(1, 16_001)], [data(1, 16_001)]), "or more than 16,000 values"),
+        (operator("MEAN", [data(2, 8)], [data(1, 8)]), "it reduces over the batch"),
+        (operator("MEAN", [data(1, 8, 8, 6)], [data(1, 8, 8, 1)]), "a reduction over a depth that is no multiple of 4"),
+        (operator("PACK", [data(1, 8)], [data(2, 1, 8)]), "it works on the batch dimension"),
+        (operator("SPLIT", [data(2, 8)], [data(1, 8)]), "it works on the batch dimension"),
+        (operator("PRELU", [IMAGE, constant(8, 8, 4)]), "its alpha has more than one dimension"),
+        (operator("ADD", [data(1, 2, 3, 4, 5)], [data(1, 2, 3, 4, 5)]), "more than the three innermost dimensions"),
+        (operator("ADD", [data(1, 8, is_dynamic=True)]), "its shape is not fixed"),
+        (operator("ADD", [data(1, 8, has_open_batch=True)]), "its batch is open"),
+        (operator("ADD", [data(1, 8, dtype="int16")]), "its tensors are not all of 8 bits"),
+        (operator("CUMSUM"), "the Edge TPU does not have it"),
     ],
 )
 def test_an_operation_outside_of_its_limits_is_refused_with_the_reason(given, reason):
@@ -102,17 +102,17 @@ def test_an_operation_outside_of_its_limits_is_refused_with_the_reason(given, re
 @pytest.mark.parametrize(
     "given",
     [
-        node("MAX_POOL_2D"),
-        node("CONV_2D", activation="RELU", dilationWFactor=2, dilationHFactor=2),
-        node("CONV_2D", [IMAGE, constant(4, 3, 3, 4), constant(4, dtype="int32")]),
-        node("FULLY_CONNECTED", [VECTOR, constant(4, 16)], [data(1, 4)], activation="RELU"),
-        node("SOFTMAX", [data(1, 16_000)], [data(1, 16_000)]),
-        node("MEAN", [IMAGE], [data(1, 4)]),
-        node("MEAN", [IMAGE], [data(1, 8, 8, 1)]),
-        node("PRELU", [IMAGE, constant(1, 1, 4)]),
-        node("QUANTIZE", [data(1, 4, dtype="uint8")], [data(1, 4)]),
-        node("PAD", [IMAGE, constant(4, 2, dtype="int32")], [data(1, 10, 10, 4)]),
-        node("UNIDIRECTIONAL_SEQUENCE_LSTM"),
+        operator("MAX_POOL_2D"),
+        operator("CONV_2D", activation="RELU", dilationWFactor=2, dilationHFactor=2),
+        operator("CONV_2D", [IMAGE, constant(4, 3, 3, 4), constant(4, dtype="int32")]),
+        operator("FULLY_CONNECTED", [VECTOR, constant(4, 16)], [data(1, 4)], activation="RELU"),
+        operator("SOFTMAX", [data(1, 16_000)], [data(1, 16_000)]),
+        operator("MEAN", [IMAGE], [data(1, 4)]),
+        operator("MEAN", [IMAGE], [data(1, 8, 8, 1)]),
+        operator("PRELU", [IMAGE, constant(1, 1, 4)]),
+        operator("QUANTIZE", [data(1, 4, dtype="uint8")], [data(1, 4)]),
+        operator("PAD", [IMAGE, constant(4, 2, dtype="int32")], [data(1, 10, 10, 4)]),
+        operator("UNIDIRECTIONAL_SEQUENCE_LSTM"),
     ],
 )
 def test_an_operation_within_its_limits_is_taken(given):
@@ -148,8 +148,8 @@ def test_the_compiler_s_log_decides_where_it_is_installed(no_compiler, static_in
 
 
 def test_of_several_of_one_kind_the_first_are_those_that_are_mapped(no_compiler, monkeypatch):
-    nodes = (node("CONV_2D"), node("CONV_2D"), node("CONV_2D"), node("ADD"))
-    monkeypatch.setattr(edgetpu, "read_nodes", lambda content: nodes)
+    operators = (operator("CONV_2D"), operator("CONV_2D"), operator("CONV_2D"), operator("ADD"))
+    monkeypatch.setattr(edgetpu, "read_operators", lambda content: operators)
     lines = "CONV_2D  2  Mapped to Edge TPU\\nCONV_2D  1  Too large\\n"
     install_compiler(no_compiler, f'printf "{lines}" > "$3/model_edgetpu.log"')
     report = edgetpu.judge(b"")

@@ -19,7 +19,7 @@ GPU COMPATIBILITY WARNING: Not supported op EMBEDDING_LOOKUP
   Op#2 RESHAPE(T#8, T#2[-1, 144]) -> [T#9]
   Op#10 MUL(T#9, T#1) -> [T#10]
 GPU COMPATIBILITY WARNING: MUL: Dimensions can not be reduced to linear.
-GPU COMPATIBILITY WARNING: Subgraph#0 has GPU delegate compatibility issues at nodes 1, 10 on TFLite runtime version 2.21.0
+GPU COMPATIBILITY WARNING: Subgraph#0 has GPU delegate compatibility issues at operators 1, 10 on TFLite runtime version 2.21.0
 
 Tensors of Subgraph#0
   T#0(serving_default_x:0) shape:[1, 8, 8, 4], type:FLOAT32

@@ -1,13 +1,13 @@
 import pytest
 
 from slimline.core.targets import hexagon
-from tests.nodes import constant, data, node
+from tests.operators import constant, data, operator
 
 IMAGE = data(1, 8, 8, 4)
 
 
 def depthwise(width=3, **options):
-    return node("DEPTHWISE_CONV_2D", [IMAGE, constant(1, 3, width, 4)], **options)
+    return operator("DEPTHWISE_CONV_2D", [IMAGE, constant(1, 3, width, 4)], **options)
 
 
 def test_int8_runs_there_wholly(static_int8):
@@ -30,17 +30,17 @@ def test_float_ends_cost_nothing_but_themselves(float_ends):
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        (node("AVERAGE_POOL_2D", activation="RELU"), "it has a fused activation"),
-        (node("CONV_2D", strideW=1, strideH=4), "its stride is over 3"),
-        (node("TRANSPOSE_CONV", strideW=4, strideH=1), "its stride is over 3"),
+        (operator("AVERAGE_POOL_2D", activation="RELU"), "it has a fused activation"),
+        (operator("CONV_2D", strideW=1, strideH=4), "its stride is over 3"),
+        (operator("TRANSPOSE_CONV", strideW=4, strideH=1), "its stride is over 3"),
         (depthwise(5), "its filter is not 3 wide"),
         (depthwise(depthMultiplier=2), "its depth multiplier is not 1"),
         (depthwise(dilationWFactor=2, strideW=2), "dilation together with a stride"),
         (depthwise(strideH=4), "its stride is over 3"),
-        (node("RESIZE_BILINEAR", outputs=[data(1, 66, 8, 4)]), "its size is over 65"),
-        (node("ADD", [data(1, 2, 2, 2, 2)]), "more than 4 dimensions"),
-        (node("ADD", [data(1, 8, is_dynamic=True)]), "its shape is not fixed"),
-        (node("CUMSUM"), "the delegate does not have it"),
+        (operator("RESIZE_BILINEAR", outputs=[data(1, 66, 8, 4)]), "its size is over 65"),
+        (operator("ADD", [data(1, 2, 2, 2, 2)]), "more than 4 dimensions"),
+        (operator("ADD", [data(1, 8, is_dynamic=True)]), "its shape is not fixed"),
+        (operator("CUMSUM"), "the delegate does not have it"),
     ],
 )
 def test_an_operation_outside_of_its_limits_is_refused_with_the_reason(given, reason):
@@ -50,13 +50,13 @@ def test_an_operation_outside_of_its_limits_is_refused_with_the_reason(given, re
 @pytest.mark.parametrize(
     "given",
     [
-        node("MAX_POOL_2D"),
-        node("CONV_2D", strideW=3, strideH=3, activation="RELU"),
+        operator("MAX_POOL_2D"),
+        operator("CONV_2D", strideW=3, strideH=3, activation="RELU"),
         depthwise(strideW=3, strideH=3),
         depthwise(dilationWFactor=2, dilationHFactor=2),
-        node("RESIZE_BILINEAR", outputs=[data(1, 65, 65, 4)]),
-        node("QUANTIZE", [data(1, 4, dtype="uint8")]),
-        node("ADD", [data(1, 8, has_open_batch=True)]),
+        operator("RESIZE_BILINEAR", outputs=[data(1, 65, 65, 4)]),
+        operator("QUANTIZE", [data(1, 4, dtype="uint8")]),
+        operator("ADD", [data(1, 8, has_open_batch=True)]),
     ],
 )
 def test_an_operation_within_its_limits_is_taken(given):

@@ -7,12 +7,12 @@ import tf_keras
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from slimline.core.targets import micro
-from slimline.core.targets.graph import read_nodes
 from slimline.core.targets.judging import judge_target
 from slimline.core.targets.micro_resolver import resolver_lines
 from slimline.core.targets.micro_run import run_in_litert, run_in_micro
+from slimline.core.tflite.graph import read_operators
 from slimline.errors import ConfigError
-from tests.nodes import node
+from tests.operators import operator
 from tests.slimline.core.targets.conftest import convert, small_model
 
 LAYERS = tf_keras.layers
@@ -145,11 +145,13 @@ def test_values_without_decisions_are_judged_by_their_steps():
 
 
 def test_the_resolver_lists_each_kind_of_operation_once(static_int8):
-    first, *lines = resolver_lines(read_nodes(static_int8))
+    first, *lines = resolver_lines(read_operators(static_int8))
     assert first == f"tflite::MicroMutableOpResolver<{len(lines)}> resolver;"
     assert "resolver.AddDepthwiseConv2D();" in lines
     # Names that TFLite Micro's header writes in a way of its own.
-    odd = resolver_lines([node("UNIDIRECTIONAL_SEQUENCE_LSTM"), node("BATCH_MATMUL"), node("L2_NORMALIZATION")])
+    odd = resolver_lines(
+        [operator("UNIDIRECTIONAL_SEQUENCE_LSTM"), operator("BATCH_MATMUL"), operator("L2_NORMALIZATION")]
+    )
     assert odd[1:] == ("resolver.AddBatchMatMul();", "resolver.AddL2Normalization();",
                        "resolver.AddUnidirectionalSequenceLSTM();")  # fmt: skip
 

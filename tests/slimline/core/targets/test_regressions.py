@@ -11,18 +11,18 @@ from slimline.core.evaluation.accumulators import Tallies
 from slimline.core.evaluation.metrics import find_metric
 from slimline.core.targets import edgetpu, gpu
 from slimline.core.targets.device import read_measurement
-from slimline.core.targets.graph import read_nodes
+from slimline.core.tflite.graph import read_operators
 from slimline.errors import ConfigError
 from slimline.report.figures import draw_slices
 from tests.evaluations import candidate
-from tests.nodes import data, node
+from tests.operators import data, operator
 from tests.slimline.core.targets.conftest import convert
 
 LAYERS = tf_keras.layers
 
 
 def macs(model, **options):
-    return {one.op: one.macs for one in read_nodes(convert(model, scheme="float32", **options)) if one.macs}
+    return {one.op: one.macs for one in read_operators(convert(model, scheme="float32", **options)) if one.macs}
 
 
 def test_a_product_with_a_transposed_left_side_is_counted_right():
@@ -46,18 +46,19 @@ def test_strides_are_refused_by_the_edge_tpu():
 
 def test_padding_of_channels_is_refused_by_the_edge_tpu():
     assert (
-        edgetpu.unsupported_reason(node("PAD", [data(1, 8, 8, 4)], [data(1, 8, 8, 6)])) == "it pads more than x and y"
+        edgetpu.unsupported_reason(operator("PAD", [data(1, 8, 8, 4)], [data(1, 8, 8, 6)]))
+        == "it pads more than x and y"
     )
 
 
 def test_a_squeeze_of_an_inner_dimension_is_refused_by_the_edge_tpu():
-    assert edgetpu.unsupported_reason(node("SQUEEZE", [data(1, 5, 1, 10)], [data(1, 5, 10)]))
-    assert edgetpu.unsupported_reason(node("SQUEEZE", [data(1, 1, 5, 10)], [data(1, 5, 10)])) == ""
+    assert edgetpu.unsupported_reason(operator("SQUEEZE", [data(1, 5, 1, 10)], [data(1, 5, 10)]))
+    assert edgetpu.unsupported_reason(operator("SQUEEZE", [data(1, 1, 5, 10)], [data(1, 5, 10)])) == ""
 
 
 def test_a_custom_operation_is_found_in_the_log():
     rows = edgetpu.read_log("CUSTOM 1 Operation is working on an unsupported data type\n")
-    given = node("TFLite_Detection_PostProcess")
+    given = operator("TFLite_Detection_PostProcess")
     assert edgetpu._logged_reason(given, rows) == "Operation is working on an unsupported data type"
 
 

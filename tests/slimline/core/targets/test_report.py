@@ -1,14 +1,14 @@
 import pytest
 
 from slimline.core.targets.report import accelerated_share, place, summarize
-from tests.nodes import node
+from tests.operators import operator
 
 
 def refuses(*ops):
     return lambda given: f"no {given.op}" if given.op in ops else ""
 
 
-NODES = [node("A", macs=6), node("B", macs=3), node("A", macs=1)]
+NODES = [operator("A", macs=6), operator("B", macs=3), operator("A", macs=1)]
 
 
 def test_every_operation_is_placed_on_its_own():
@@ -28,16 +28,16 @@ def test_after_a_split_nothing_is_accelerated_and_each_has_its_own_reason():
 
 
 def test_without_any_work_the_share_is_that_of_the_operations():
-    assert accelerated_share(place([node("A"), node("B")], refuses("B"))) == 0.5
+    assert accelerated_share(place([operator("A"), operator("B")], refuses("B"))) == 0.5
     assert accelerated_share(()) == 0
 
 
 def test_a_reason_stands_once_with_the_operations_that_it_holds_for():
-    same = place([node("A"), node("B"), node("A")], lambda given: "it is odd")
+    same = place([operator("A"), operator("B"), operator("A")], lambda given: "it is odd")
     assert summarize(same) == ("A (2), B: it is odd",)
     assert summarize(place(NODES, refuses("A", "B"))) == ("A (2): no A", "B: no B")
     assert summarize(place(NODES, refuses())) == ()
 
 
 def test_an_operation_without_output_is_placed_too():
-    assert place([node("A", outputs=())], refuses())[0].tensor == ""
+    assert place([operator("A", outputs=())], refuses())[0].tensor == ""

@@ -1,15 +1,15 @@
 import tensorflow as tf
 import tf_keras
 
-from slimline.core.targets.graph import count_macs, read_nodes
-from tests.nodes import constant, data
+from slimline.core.tflite.graph import count_macs, read_operators
+from tests.operators import constant, data
 from tests.slimline.core.targets.conftest import convert
 
 LAYERS = tf_keras.layers
 
 
 def macs(content):
-    return {node.op: node.macs for node in read_nodes(content) if node.macs}
+    return {operator.op: operator.macs for operator in read_operators(content) if operator.macs}
 
 
 def test_the_work_of_each_kernel_is_that_computed_by_hand(static_int8):
@@ -47,27 +47,29 @@ def test_what_has_no_weights_has_no_work():
 
 
 def test_batch_and_open_sizes_are_told_apart(static_int8, open_int8):
-    assert not [node for node in read_nodes(static_int8) for tensor in node.inputs if tensor.has_open_batch]
-    first = read_nodes(open_int8)[0].inputs[0]
+    assert not [
+        operator for operator in read_operators(static_int8) for tensor in operator.inputs if tensor.has_open_batch
+    ]
+    first = read_operators(open_int8)[0].inputs[0]
     assert (first.has_open_batch, first.is_dynamic, first.shape) == (True, False, (1, 9, 9, 2))
     sized = LAYERS.Input((None, 4), name="x")
     content = convert(tf_keras.Model(sized, LAYERS.Dense(2, name="y")(sized)), scheme="float32")
-    assert read_nodes(content)[0].inputs[0].is_dynamic
+    assert read_operators(content)[0].inputs[0].is_dynamic
 
 
 def test_types_constants_and_fused_activations_are_read(static_int8):
-    first = read_nodes(static_int8)[0]
+    first = read_operators(static_int8)[0]
     assert (first.op, first.activation, first.options["strideW"]) == ("CONV_2D", "RELU", 2)
     assert [(tensor.dtype, tensor.is_constant) for tensor in first.inputs] == [
         ("int8", False),
         ("int8", True),
         ("int32", True),
     ]
-    assert [node.activation for node in read_nodes(static_int8)[1:]] == ["NONE"] * 4
+    assert [operator.activation for operator in read_operators(static_int8)[1:]] == ["NONE"] * 4
 
 
 def test_an_operation_of_tensorflow_is_named_by_its_own_name():
     image = LAYERS.Input((4, 4), name="x")
     model = tf_keras.Model(image, LAYERS.Lambda(tf.linalg.inv, name="y")(image))
     content = convert(model, scheme="float32", allow_select_ops=True)
-    assert "FlexMatrixInverse" in [node.op for node in read_nodes(content)]
+    assert "FlexMatrixInverse" in [operator.op for operator in read_operators(content)]

@@ -1,4 +1,4 @@
-"""What a device has to know of a file's operations: types, shapes, options, and the work in each."""
+"""The graph of a `.tflite` file: its operators with tensors, options, and the work in each. All else reads it here."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-_TYPE_NAMES = {value: name.lower() for name, value in vars(schema.TensorType).items() if not name.startswith("_")}
+TYPE_NAMES = {value: name.lower() for name, value in vars(schema.TensorType).items() if not name.startswith("_")}
 _OP_NAMES = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
 _ACTIVATIONS = {value: name for name, value in vars(schema.ActivationFunctionType).items() if not name.startswith("_")}
 
@@ -21,23 +21,30 @@ class Tensor:
       name: In the file.
       dtype: As `int8`.
       shape: With a batch of 1.
-      is_constant: Whether its values stand in the file.
+      num_bytes: Of its values when they stand in the file; None when they are computed.
       is_dynamic: Whether a dimension other than the batch is open.
       has_open_batch: Whether the batch is open.
       is_sparse: Whether its values are encoded without the zeros.
+      index: Its number in the graph.
     """
 
     name: str
     dtype: str
     shape: tuple[int, ...]
-    is_constant: bool
+    num_bytes: int | None
     is_dynamic: bool
     has_open_batch: bool
     is_sparse: bool = False
+    index: int = 0
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether its values stand in the file."""
+        return self.num_bytes is not None
 
 
 @dataclass(frozen=True)
-class Node:
+class Operator:
     """An operation of the main graph.
 
     Attributes:
@@ -57,7 +64,7 @@ class Node:
     macs: int
 
 
-def read_nodes(content: bytes) -> tuple[Node, ...]:
+def read_operators(content: bytes) -> tuple[Operator, ...]:
     """Returns the operations of a file's main graph in the order in which they run.
 
     Args:
@@ -65,35 +72,44 @@ def read_nodes(content: bytes) -> tuple[Node, ...]:
     """
     model: Any = schema.ModelT.InitFromPackedBuf(content, 0)
     graph = model.subgraphs[0]
-    tensors = [_tensor(model, tensor) for tensor in graph.tensors]
-    return tuple(_node(model, operator, tensors, graph.tensors) for operator in graph.operators)
+    tensors = [_tensor(model, index, tensor) for index, tensor in enumerate(graph.tensors)]
+    return tuple(_operator(model, operator, tensors, graph.tensors) for operator in graph.operators)
 
 
-def _tensor(model: Any, tensor: Any) -> Tensor:
+def _tensor(model: Any, index: int, tensor: Any) -> Tensor:
     shape = tuple(int(size) for size in tensor.shape) if tensor.shape is not None else ()
     signature = tensor.shapeSignature
     open_sizes = [int(size) < 0 for size in signature] if signature is not None else []
-    name = tensor.name.decode(errors="replace") if isinstance(tensor.name, bytes) else str(tensor.name or "")
-    is_constant = model.buffers[tensor.buffer].data is not None
+    data = model.buffers[tensor.buffer].data
+    num_bytes = None if data is None else len(data)
     is_dynamic, has_open_batch = any(open_sizes[1:]), any(open_sizes[:1])
     is_sparse = tensor.sparsity is not None
-    return Tensor(name, _TYPE_NAMES[tensor.type], shape, is_constant, is_dynamic, has_open_batch, is_sparse)
+    dtype = TYPE_NAMES[tensor.type]
+    return Tensor(text(tensor.name), dtype, shape, num_bytes, is_dynamic, has_open_batch, is_sparse, index)
 
 
-def _node(model: Any, operator: Any, tensors: list[Tensor], graph_tensors: list[Any]) -> Node:
-    code = model.operatorCodes[operator.opcodeIndex]
-    op = (
-        code.customCode.decode(errors="replace")
-        if code.customCode
-        else _OP_NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
-    )
+def _operator(model: Any, operator: Any, tensors: list[Tensor], graph_tensors: list[Any]) -> Operator:
+    op = op_name(model.operatorCodes[operator.opcodeIndex])
     inputs = tuple(tensors[index] for index in operator.inputs if index >= 0)
     outputs = tuple(tensors[index] for index in operator.outputs)
     options = dict(vars(operator.builtinOptions)) if operator.builtinOptions is not None else {}
     activation = _ACTIVATIONS[options.get("fusedActivationFunction", 0)]
     if op == "STRIDED_SLICE":
         options["strides"] = _constant_int32(model, graph_tensors, operator.inputs[3])
-    return Node(op, inputs, outputs, options, activation, count_macs(op, inputs, outputs, options))
+    return Operator(op, inputs, outputs, options, activation, count_macs(op, inputs, outputs, options))
+
+
+def op_name(code: Any) -> str:
+    """Returns an operation's name, as `CONV_2D`; a custom operation's own, as `FlexErf`."""
+    if code.customCode:
+        return text(code.customCode)
+    # Older files have the code in a byte of its own.
+    return _OP_NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
+
+
+def text(name: Any) -> str:
+    """Returns a name in a file as a string; empty when there is none."""
+    return name.decode(errors="replace") if isinstance(name, bytes) else str(name or "")
 
 
 def _constant_int32(model: Any, graph_tensors: list[Any], index: int) -> tuple[int, ...] | None:
