@@ -8,6 +8,7 @@ from slimline.core.quantization.configuration import QuantizationConfig
 from slimline.core.quantization.conversion import quantize
 from slimline.core.schemes import CALIBRATED_SCHEMES, SCHEMES
 from tests.handmade import wide_model
+from tests.small_models import convert, small_model
 
 
 @pytest.fixture(scope="session")
@@ -53,3 +54,29 @@ def many_inputs() -> dict[str, np.ndarray]:
         "right": random.uniform(-1, 1, (20, 3)).astype(np.float32),
         "ids": random.integers(0, 20, (20, 5)).astype(np.int32),
     }
+
+
+@pytest.fixture(scope="session")
+def static_int8() -> bytes:
+    return convert(small_model(), scheme="int8", static_batch=True)
+
+
+@pytest.fixture(scope="session")
+def open_int8() -> bytes:
+    return convert(small_model(), scheme="int8")
+
+
+@pytest.fixture(scope="session")
+def float_ends() -> bytes:
+    """8-bit inside, float outside."""
+    return convert(small_model(), scheme="int8", static_batch=True, input_type="float32", output_type="float32")
+
+
+@pytest.fixture(scope="session")
+def float32() -> bytes:
+    return convert(small_model(), scheme="float32", static_batch=True)
+
+
+@pytest.fixture(scope="session")
+def int16x8() -> bytes:
+    return convert(small_model(), scheme="int16x8", static_batch=True)

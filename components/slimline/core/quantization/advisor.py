@@ -16,6 +16,7 @@ _INTEGER_ONLY = {
     "edgetpu": "an Edge TPU computes in 8-bit integers only",
     "hexagon": "a Hexagon DSP computes in 8-bit integers only",
     "micro": "microcontrollers have 8-bit kernels that are small and fast, and seldom a unit for floats",
+    "ethos_u": "an Ethos-U computes in 8-bit and 16-bit integers only",
 }
 
 

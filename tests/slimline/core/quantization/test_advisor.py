@@ -11,7 +11,7 @@ from slimline.errors import ConfigError
 
 TARGETS = get_args(Wishes.model_fields["target"].annotation)
 PRIORITIES = get_args(Wishes.model_fields["priority"].annotation)
-INTEGER_ONLY = ("edgetpu", "hexagon", "micro")
+INTEGER_ONLY = ("edgetpu", "hexagon", "micro", "ethos_u")
 DATA = ("none", "unlabelled", "labelled")
 ALL = list(product(TARGETS, PRIORITIES, DATA))
 

@@ -19,7 +19,7 @@ CPU = Wishes(target="cpu")
         ({"scheme": "auto"}, "scheme='auto' with wishes"),
         ({"scheme": "int8", "wishes": CPU}, "another scheme without wishes"),
         ({"scheme": "auto", "wishes": CPU, "training": "qat"}, "no training with scheme='auto'"),
-        ({"scheme": "auto", "wishes": {"target": "tpu"}}, "'cpu', 'gpu', 'edgetpu', 'hexagon' or 'micro'"),
+        ({"scheme": "auto", "wishes": {"target": "tpu"}}, "'cpu', 'gpu', 'edgetpu', 'hexagon', 'micro' or 'ethos_u'"),
         ({"scheme": "int16x8", "training": "qat"}, "TFMOT trains for int8 alone"),
         ({"scheme": "int8", "qat": QatConfig()}, "without effect otherwise"),
         ({"scheme": "auto", "wishes": CPU, "selective": SELECTIVE}, "selective with scheme='int8'"),

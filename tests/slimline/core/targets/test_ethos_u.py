@@ -11,7 +11,7 @@ from slimline.core.targets.judging import judge_target
 from slimline.core.targets.options import EthosUConfig
 from slimline.core.targets.vela import read_warnings
 from slimline.errors import ConfigError
-from tests.slimline.core.targets.conftest import convert, small_model
+from tests.small_models import convert, small_model
 
 LAYERS = tf_keras.layers
 

@@ -2,7 +2,7 @@ import tensorflow as tf
 import tf_keras
 
 from slimline.core.targets import gpu
-from tests.slimline.core.targets.conftest import convert
+from tests.small_models import convert
 
 LAYERS = tf_keras.layers
 

@@ -13,7 +13,7 @@ from slimline.core.targets.micro_run import run_in_litert, run_in_micro
 from slimline.core.tflite.graph import read_operators
 from slimline.errors import ConfigError
 from tests.operators import operator
-from tests.slimline.core.targets.conftest import convert, small_model
+from tests.small_models import convert, small_model
 
 LAYERS = tf_keras.layers
 NOISE = {"x": np.random.default_rng(1).random((8, 9, 9, 2)).astype(np.float32)}

@@ -16,7 +16,7 @@ from slimline.errors import ConfigError
 from slimline.report.figures import draw_slices
 from tests.evaluations import candidate
 from tests.operators import data, operator
-from tests.slimline.core.targets.conftest import convert
+from tests.small_models import convert
 
 LAYERS = tf_keras.layers
 

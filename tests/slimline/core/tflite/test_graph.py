@@ -3,7 +3,7 @@ import tf_keras
 
 from slimline.core.tflite.graph import count_macs, read_operators
 from tests.operators import constant, data
-from tests.slimline.core.targets.conftest import convert
+from tests.small_models import convert
 
 LAYERS = tf_keras.layers
 

@@ -1,9 +1,8 @@
-"""Files of small models as devices get them."""
+"""Small models as devices get them."""
 
 from collections.abc import Iterator
 
 import numpy as np
-import pytest
 import tf_keras
 
 from slimline.core.quantization.configuration import QuantizationConfig
@@ -34,29 +33,3 @@ def small_model(width: int = 4) -> tf_keras.Model:
     hidden = LAYERS.DepthwiseConv2D(3, padding="same")(hidden)
     hidden = LAYERS.Conv2DTranspose(3, 2, strides=2)(hidden)
     return tf_keras.Model(image, LAYERS.Dense(5, name="y")(LAYERS.Flatten()(hidden)))
-
-
-@pytest.fixture(scope="session")
-def static_int8() -> bytes:
-    return convert(small_model(), scheme="int8", static_batch=True)
-
-
-@pytest.fixture(scope="session")
-def open_int8() -> bytes:
-    return convert(small_model(), scheme="int8")
-
-
-@pytest.fixture(scope="session")
-def float_ends() -> bytes:
-    """8-bit inside, float outside."""
-    return convert(small_model(), scheme="int8", static_batch=True, input_type="float32", output_type="float32")
-
-
-@pytest.fixture(scope="session")
-def float32() -> bytes:
-    return convert(small_model(), scheme="float32", static_batch=True)
-
-
-@pytest.fixture(scope="session")
-def int16x8() -> bytes:
-    return convert(small_model(), scheme="int16x8", static_batch=True)
