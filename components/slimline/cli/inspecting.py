@@ -1,9 +1,8 @@
 """Shows what can be done to a model, technique by technique."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
@@ -11,6 +10,9 @@ from rich.table import Table
 
 from slimline.cli.native_messages import without_native_messages
 from slimline.errors import ModelError
+
+if TYPE_CHECKING:
+    from slimline.core.inspection import Preflight
 
 _STYLES = {"applies": "green", "partly": "yellow", "refused": "red"}
 # Models of keras.applications have dozens of layers of one kind that stay for one reason.
@@ -29,42 +31,40 @@ def inspect_path(path: Path, custom_objects: str | None, *, as_json: bool) -> No
         from slimline.core.inspection import inspect_model
         from slimline.core.models.loading import load_model
 
-        preflight = inspect_model(load_model(path, custom_objects)).to_dict()
+        preflight = inspect_model(load_model(path, custom_objects))
     if as_json:
-        print(json.dumps(preflight, indent=1))
+        print(json.dumps(preflight.to_dict(), indent=1))
     else:
         print_preflight(preflight, Console(highlight=False))
 
 
-def print_preflight(preflight: Mapping[str, Any], console: Console) -> None:
+def print_preflight(preflight: "Preflight", console: Console) -> None:
     """Prints a preflight as a table, and below it the layers that stay and the reasons."""
-    console.print(f"{preflight['name']}: {preflight['kind']}, {preflight['num_parameters']:,} parameters", markup=False)
+    console.print(f"{preflight.name}: {preflight.kind}, {preflight.num_parameters:,} parameters", markup=False)
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for heading in ("technique", "verdict"):
         table.add_column(heading, no_wrap=True)
     table.add_column("parameters", justify="right", no_wrap=True)
-    for finding in preflight["findings"]:
-        verdict = finding["verdict"]
-        table.add_row(
-            finding["technique"], f"[{_STYLES[verdict]}]{verdict}[/]", f"{100 * finding['covered_share']:.1f}%"
-        )
+    for finding in preflight.findings:
+        verdict = finding.verdict
+        table.add_row(finding.technique, f"[{_STYLES[verdict]}]{verdict}[/]", f"{100 * finding.covered_share:.1f}%")
     console.print(table)
     for statement, techniques in _statements(preflight).items():
         console.print(f"{', '.join(techniques)} {statement}", soft_wrap=True, markup=False)
 
 
-def _statements(preflight: Mapping[str, Any]) -> dict[str, list[str]]:
+def _statements(preflight: "Preflight") -> dict[str, list[str]]:
     """Returns what is refused or left and why, with the techniques that it holds for."""
     statements: dict[str, list[str]] = {}
-    for finding in preflight["findings"]:
+    for finding in preflight.findings:
         left: dict[str, list[str]] = {}
-        for layer in finding["left"]:
-            left.setdefault(layer["reason"], []).append(f"{layer['name']} ({layer['type']})")
+        for layer in finding.left:
+            left.setdefault(layer.reason, []).append(f"{layer.name} ({layer.type})")
         for text in (
-            *(f"refused: {blocker}" for blocker in finding["blockers"]),
+            *(f"refused: {blocker}" for blocker in finding.blockers),
             *(f"leaves {_names(layers)}: {reason}" for reason, layers in left.items()),
         ):
-            statements.setdefault(text, []).append(finding["technique"])
+            statements.setdefault(text, []).append(finding.technique)
     return statements
 
 

@@ -1,26 +1,28 @@
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from slimline.cli.exit_codes import BAD_INPUT, OK
 from slimline.cli.inspecting import print_preflight
+from slimline.core.inspection import Finding, LayerLeft, Preflight
 from tests import zoo
 from tests.slimline.cli.test_app import slimline
 
 
 def finding(technique, verdict="applies", left=(), blockers=()):
-    return {"technique": technique, "verdict": verdict, "covered_share": 0.5, "left": left, "blockers": blockers}
+    return Finding(technique, verdict, 0.5, tuple(left), tuple(blockers))
 
 
 def layer(name):
-    return {"name": name, "type": "Dense", "num_parameters": 1, "reason": "it is [odd]"}
+    return LayerLeft(name, "Dense", 1, "it is [odd]")
 
 
 def printed(*findings, width=100):
     stream = io.StringIO()
-    preflight = {"name": "model", "kind": "functional", "num_parameters": 1234, "findings": findings}
+    preflight = Preflight("model", "functional", 1234, findings)
     print_preflight(preflight, Console(file=stream, width=width))
     return stream.getvalue()
 
@@ -38,7 +40,7 @@ def test_layers_of_one_reason_stand_together_and_the_many_are_counted():
 
 
 def test_a_row_for_each_technique_with_its_verdict_and_share():
-    refused = {**finding("qat", "refused"), "covered_share": 0.0}
+    refused = replace(finding("qat", "refused"), covered_share=0.0)
     lines = [line.split() for line in printed(finding("pruning"), refused, finding("ptq", "partly")).splitlines()]
     for row in (["pruning", "applies", "50.0%"], ["qat", "refused", "0.0%"], ["ptq", "partly", "50.0%"]):
         assert row in lines
@@ -52,7 +54,7 @@ def test_reasons_are_printed_as_they_are_and_in_one_line_each(width):
 
 
 def test_four_layers_are_all_named_and_other_reasons_stand_apart():
-    odd = {**layer("other"), "reason": "it is even"}
+    odd = replace(layer("other"), reason="it is even")
     shown = printed(finding("qat", "partly", left=[odd, *(layer(f"dense_{number}") for number in range(4))]))
     assert "qat leaves dense_0 (Dense), dense_1 (Dense), dense_2 (Dense), dense_3 (Dense): it is [odd]" in shown
     assert "qat leaves other (Dense): it is even" in shown
