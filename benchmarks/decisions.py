@@ -10,7 +10,6 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
-
 from slimline.core.evaluation.intervals import paired_share_drop
 
 matplotlib.use("svg")

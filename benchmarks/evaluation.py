@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +25,12 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from benchmarks.data import Task, digits, train_float
-from slimline.core.evaluation.accumulators import NUM_GROUPS, Tallies
-from slimline.core.evaluation.evaluator import Batch, Candidate, Evaluator, RunningCandidate
+from slimline.core.evaluation.accumulators import Accumulator
+from slimline.core.evaluation.evaluator import Batch, Evaluator, hash_key
 from slimline.core.evaluation.gates import GateConfig, Threshold
-from slimline.core.evaluation.judging import value_of
 from slimline.core.evaluation.measurement import measure
-from slimline.core.evaluation.metrics import find_metric
+from slimline.core.evaluation.metrics import METRICS, find_metric
+from slimline.core.evaluation.running_candidate import Candidate, RunningCandidate
 from slimline.core.examples.configuration import ExamplesConfig
 from slimline.core.quantization.configuration import QuantizationConfig
 from slimline.core.quantization.conversion import quantize
@@ -79,17 +78,17 @@ def evaluate(model: tf_keras.Model, content: bytes, path: Path) -> tuple[float, 
         model, [Candidate("file", "", content)], _GATE, schema, ExamplesConfig(label_key="digit")
     ) as running:
         started = time.perf_counter()
-        tallies = running.evaluate_files([str(path)])
+        counted = running.evaluate_files([str(path)])
         seconds = time.perf_counter() - started
-        metric = running._metrics["accuracy"]
-        key = ("overall", "accuracy")
-        return value_of(metric, tallies.models["file"].sums[key], tallies.num_examples["overall"]), seconds
+        return _accuracy(counted), seconds
 
 
 def evaluate_candidate(content: bytes, batches: list[Batch]) -> tuple[float, float]:
     """Evaluates a file as the evaluator does, in a process of its own, but without the original; seconds as well."""
-    tallies, metrics = Tallies(), {"accuracy": find_metric("accuracy")}
+    counted, metrics = Accumulator(), {"accuracy": find_metric("accuracy")}
     running = RunningCandidate(Candidate("file", "", content), None, "probabilities", _GATE)
+    running.begin_loading()
+    running.finish_loading()
     started = time.perf_counter()
     running.begin(batches[0].inputs)
     for batch, following in zip(batches, [*batches[1:], None], strict=True):
@@ -98,12 +97,15 @@ def evaluate_candidate(content: bytes, batches: list[Batch]) -> tuple[float, flo
         if following is not None:
             running.begin(following.inputs)
         assert predictions is not None
-        groups = np.array([zlib.crc32(record) for record in batch.records], np.int64) % NUM_GROUPS
-        tallies.add(batch.labels, {"": predictions, "file": predictions}, metrics, [["overall"]] * size, groups)
+        keys = np.array([hash_key(record) for record in batch.records], np.uint64)
+        counted.add(batch.labels, {"": predictions, "file": predictions}, metrics, [["overall"]] * size, keys)
     seconds = time.perf_counter() - started
     running.close()
-    key = ("overall", "accuracy")
-    return value_of(metrics["accuracy"], tallies.models["file"].sums[key], tallies.num_examples["overall"]), seconds
+    return _accuracy(counted), seconds
+
+
+def _accuracy(counted: Accumulator) -> float:
+    return METRICS["accuracy"].statistic.values(counted.models["file"].metrics["overall", "accuracy"])[1]
 
 
 def evaluate_plainly(content: bytes, batches: list[Batch]) -> tuple[float, float]:

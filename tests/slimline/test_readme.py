@@ -15,7 +15,7 @@ from tfx.proto import trainer_pb2
 import slimline
 from slimline.cli import exit_codes
 from slimline.cli.app import app
-from slimline.core.evaluation.conclusion import CandidateReport
+from slimline.core.evaluation.reports import CandidateReport
 from slimline.core.schemes import SCHEMES
 
 PROJECT = Path(__file__).parents[2]

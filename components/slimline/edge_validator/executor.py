@@ -28,8 +28,8 @@ from slimline.transforms.evaluation import (
     close_evaluators,
     local_copy,
     open_evaluator,
-    read_tallies,
-    write_tallies,
+    read_counts,
+    write_counts,
 )
 from slimline.transforms.overlap import FindSampled, write_found
 from slimline.transforms.sampling import SampleFiles, source_files, write_sample
@@ -86,18 +86,18 @@ class EdgeValidatorExecutor(PinnedBeamExecutor):
 
     def _count(self, files: Sequence[str], job: EvaluationJob, folder: str) -> Counted:
         """Runs the models with Beam, each worker on files of its own."""
-        path = f"{folder}/tallies"
+        path = f"{folder}/counts"
         with self._make_beam_pipeline() as pipeline:
             _ = (
                 pipeline
                 | "Files" >> beam.Create(files)
                 | "Evaluate" >> EvaluateFiles(job)
-                | "Write" >> beam.Map(write_tallies, path)
+                | "Write" >> beam.Map(write_counts, path)
             )
-        tallies = read_tallies(path)
-        if tallies.errors:
-            raise tallies.errors[0]
-        return Counted(tallies, open_evaluator(job).first_example(files))
+        accumulator = read_counts(path)
+        if accumulator.errors:
+            raise accumulator.errors[0]
+        return Counted(accumulator, open_evaluator(job).first_examples(files))
 
     def _look(self, examples: Artifact, request: ValidationRequest, folder: str) -> Overlap | None:
         """Looks with Beam for records of the evaluation split in the training split."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from tfx.types.artifact import Artifact
 
 from slimline.core.digest import file_digest, model_digest
-from slimline.core.evaluation.conclusion import Evaluation
+from slimline.core.evaluation.reports import Evaluation
 from slimline.errors import ModelError
 from slimline.names import file_names, metadata_keys
 from slimline.report.page import write_page

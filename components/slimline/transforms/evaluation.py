@@ -14,9 +14,10 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from typing_extensions import override
 
-from slimline.core.evaluation.accumulators import Tallies
-from slimline.core.evaluation.evaluator import Candidate, Evaluator
+from slimline.core.evaluation.accumulators import Accumulator
+from slimline.core.evaluation.evaluator import Evaluator
 from slimline.core.evaluation.gates import GateConfig
+from slimline.core.evaluation.running_candidate import Candidate
 from slimline.core.examples.configuration import ExamplesConfig
 from slimline.core.examples.features import load_schema
 from slimline.core.models.loading import load_model
@@ -50,7 +51,7 @@ _copies: dict[str, tempfile.TemporaryDirectory[str]] = {}
 
 
 class EvaluateFiles(beam.PTransform):
-    """From file names to one `Tallies` over all of them.
+    """From file names to one `Accumulator` over all of them.
 
     Args:
       job: What to evaluate.
@@ -66,11 +67,11 @@ class EvaluateFiles(beam.PTransform):
             files
             | "Reshuffle" >> beam.Reshuffle()
             | "EvaluateFile" >> beam.Map(evaluate_file, self._job)
-            | "Merge" >> beam.CombineGlobally(MergeTallies())
+            | "Merge" >> beam.CombineGlobally(MergeCounts())
         )
 
 
-def evaluate_file(file: str, job: EvaluationJob) -> Tallies:
+def evaluate_file(file: str, job: EvaluationJob) -> Accumulator:
     """Runs all models over one file.
 
     Raises:
@@ -82,29 +83,29 @@ def evaluate_file(file: str, job: EvaluationJob) -> Tallies:
             return open_evaluator(job).evaluate_files([file])
     except ExamplesError as error:
         # It travels as data, since runners turn a worker's exception into text.
-        return Tallies(errors=(error,))
+        return Accumulator(errors=(error,))
 
 
-class MergeTallies(beam.CombineFn):
+class MergeCounts(beam.CombineFn):
     """Adds up what was counted, in any order and grouping."""
 
     @override
-    def create_accumulator(self) -> Tallies:
-        return Tallies()
+    def create_accumulator(self) -> Accumulator:
+        return Accumulator()
 
     @override
-    def add_input(self, accumulator: Tallies, tallies: Tallies) -> Tallies:
-        return accumulator.merge(tallies)
+    def add_input(self, accumulator: Accumulator, counted: Accumulator) -> Accumulator:
+        return accumulator.merge(counted)
 
     @override
-    def merge_accumulators(self, accumulators: Iterable[Tallies]) -> Tallies:
-        merged = Tallies()
-        for tallies in accumulators:
-            merged.merge(tallies)
+    def merge_accumulators(self, accumulators: Iterable[Accumulator]) -> Accumulator:
+        merged = Accumulator()
+        for accumulator in accumulators:
+            merged.merge(accumulator)
         return merged
 
     @override
-    def extract_output(self, accumulator: Tallies) -> Tallies:
+    def extract_output(self, accumulator: Accumulator) -> Accumulator:
         return accumulator
 
 
@@ -161,14 +162,14 @@ def _copy(source: str, target: str) -> None:
             tf.io.gfile.copy(f"{folder.rstrip('/')}/{name}", f"{inner}/{name}", overwrite=True)
 
 
-def write_tallies(tallies: Tallies, path: str) -> None:
+def write_counts(accumulator: Accumulator, path: str) -> None:
     """Writes what was counted where the pipeline's caller finds it."""
     with FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
-        stream.write(pickle.dumps(tallies))
+        stream.write(pickle.dumps(accumulator))
 
 
-def read_tallies(path: str) -> Tallies:
-    """Reads what `write_tallies` wrote."""
+def read_counts(path: str) -> Accumulator:
+    """Reads what `write_counts` wrote."""
     with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
-        tallies: Tallies = pickle.loads(stream.read())  # noqa: S301 - written by our own pipeline just now
-    return tallies
+        accumulator: Accumulator = pickle.loads(stream.read())  # noqa: S301 - written by our own pipeline just now
+    return accumulator

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from slimline.core.evaluation.conclusion import conclude
-from slimline.core.evaluation.evaluator import Candidate, Evaluator
+from slimline.core.evaluation.evaluator import Evaluator
 from slimline.core.evaluation.gates import GateConfig
+from slimline.core.evaluation.running_candidate import Candidate
 from slimline.core.examples.configuration import ExamplesConfig
 from slimline.core.quantization.configuration import QuantizationConfig
 from slimline.core.quantization.conversion import quantize
@@ -36,6 +37,6 @@ def evaluated(trained, digits, schema, examples_folder) -> dict[str, Any]:
     files = [str(path) for path in sorted((examples_folder / "Split-eval").iterdir())]
     with Evaluator(trained, candidates, config, schema, ExamplesConfig(label_key="digit")) as evaluator:
         tallies = evaluator.evaluate_files(files)
-        example = evaluator.first_example(files)
+        example = evaluator.first_examples(files)
     concluded = conclude(trained, candidates, tallies, example, config, warnings=["two records are in both splits"])
     return json.loads(json.dumps(concluded.to_dict(), allow_nan=False))

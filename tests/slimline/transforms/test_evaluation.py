@@ -2,10 +2,11 @@ import os
 from fractions import Fraction
 
 import apache_beam as beam
+import numpy as np
 import pytest
 
 from slimline import ExamplesConfig, GateConfig, Threshold
-from slimline.core.evaluation.accumulators import Tallies
+from slimline.core.evaluation.accumulators import Accumulator
 from slimline.core.evaluation.slices import SliceBy
 from slimline.core.models.saving import save_keras_model, write_tflite
 from slimline.core.quantization.configuration import QuantizationConfig
@@ -19,8 +20,8 @@ from slimline.transforms.evaluation import (
     local_copy,
     open_evaluator,
     read_candidate,
-    read_tallies,
-    write_tallies,
+    read_counts,
+    write_counts,
 )
 from slimline.transforms.runner import pinned_arguments
 from tests.conftest import SCHEMA, example, write_records
@@ -66,30 +67,21 @@ def write(folder, records, number):
 
 def evaluate(job, files, path, arguments=()):
     with beam.Pipeline(argv=pinned_arguments(arguments)) as pipeline:
-        tallies = pipeline | "Files" >> beam.Create(files) | "Evaluate" >> EvaluateFiles(job)
-        _ = tallies | "Write" >> beam.Map(write_tallies, str(path))
-    return read_tallies(str(path))
+        counted = pipeline | "Files" >> beam.Create(files) | "Evaluate" >> EvaluateFiles(job)
+        _ = counted | "Write" >> beam.Map(write_counts, str(path))
+    return read_counts(str(path))
 
 
-def plain(tallies):
-    models = {
-        name: (
-            {key: sums.tolist() for key, sums in sorted(tally.sums.items())},
-            dict(tally.squares),
-            dict(tally.pairs),
-            dict(tally.changes),
-            tally.failure,
-        )
-        for name, tally in tallies.models.items()
-    }
-    return {name: counts.tolist() for name, counts in tallies.num_examples.items()}, models
+def plain(counted):
+    keys = {name: sorted(np.concatenate(parts).tolist()) for name, parts in counted.keys.items()}
+    return counted.num_examples, keys, counted.models
 
 
 @pytest.fixture(scope="module")
 def expected(job, records, tmp_path_factory):
     """What is counted on the runner that is part of Beam, of one file."""
     folder = tmp_path_factory.mktemp("expected")
-    return plain(evaluate(job, write(folder, records, 1), folder / "tallies"))
+    return plain(evaluate(job, write(folder, records, 1), folder / "counted"))
 
 
 def test_everything_is_counted_once(expected, records):
@@ -104,22 +96,22 @@ def test_everything_is_counted_once(expected, records):
 
 def test_the_counts_are_the_same_however_the_files_are_sharded(job, records, expected, tmp_path):
     files = [*write(tmp_path, records, 5), str(write_records(tmp_path / "empty", []))]
-    assert plain(evaluate(job, files, tmp_path / "tallies")) == expected
+    assert plain(evaluate(job, files, tmp_path / "counted")) == expected
 
 
 @pytest.mark.slow
 def test_the_counts_are_the_same_in_several_processes_of_beam(job, records, expected, tmp_path):
     arguments = ["--direct_running_mode=multi_processing", "--direct_num_workers=2"]
-    assert plain(evaluate(job, write(tmp_path, records, 4), tmp_path / "tallies", arguments)) == expected
+    assert plain(evaluate(job, write(tmp_path, records, 4), tmp_path / "counted", arguments)) == expected
 
 
 def test_a_broken_file_is_reported_once_and_the_others_are_counted(job, records, tmp_path):
     files = write(tmp_path, records, 3)
     broken = write_records(tmp_path / "broken", records[:2], compressed=False)
     broken.write_bytes(broken.read_bytes()[:-1])
-    tallies = evaluate(job, [*files, str(broken)], tmp_path / "tallies")
-    assert [str(broken) in error.found for error in tallies.errors] == [True]
-    assert tallies.num_examples["overall"].sum() == len(records)
+    counted = evaluate(job, [*files, str(broken)], tmp_path / "counted")
+    assert [str(broken) in error.found for error in counted.errors] == [True]
+    assert counted.num_examples["overall"] == len(records)
 
 
 def test_one_process_keeps_its_evaluator_and_its_candidates_until_they_are_closed(job, records, tmp_path):
@@ -127,7 +119,7 @@ def test_one_process_keeps_its_evaluator_and_its_candidates_until_they_are_close
     assert open_evaluator(job) is evaluator
     children = [one._process._child for one in evaluator._candidates if one._process is not None]
     assert len(children) == 2
-    evaluate(job, write(tmp_path, records[:20], 2), tmp_path / "tallies")
+    evaluate(job, write(tmp_path, records[:20], 2), tmp_path / "counted")
     assert open_evaluator(job) is evaluator
     assert all(child.poll() is None for child in children)
     close_evaluators()
@@ -170,7 +162,7 @@ def test_a_local_folder_is_used_where_it_is_and_another_is_copied_once(folder):
 
 
 def test_what_was_counted_comes_back_from_its_file(job, records, tmp_path, expected):
-    tallies = open_evaluator(job).evaluate_files(write(tmp_path, records, 1))
-    write_tallies(tallies, str(tmp_path / "new" / "tallies"))
-    assert plain(read_tallies(str(tmp_path / "new" / "tallies"))) == plain(tallies) == expected
-    assert isinstance(tallies, Tallies)
+    counted = open_evaluator(job).evaluate_files(write(tmp_path, records, 1))
+    write_counts(counted, str(tmp_path / "new" / "counted"))
+    assert plain(read_counts(str(tmp_path / "new" / "counted"))) == plain(counted) == expected
+    assert isinstance(counted, Accumulator)

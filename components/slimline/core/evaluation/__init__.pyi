@@ -1,6 +1,4 @@
-from .conclusion import Evaluation as Evaluation
 from .conclusion import conclude as conclude
-from .evaluator import Candidate as Candidate
 from .evaluator import Evaluator as Evaluator
 from .gates import DeviceBudget as DeviceBudget
 from .gates import GateConfig as GateConfig
@@ -8,4 +6,6 @@ from .gates import TargetRule as TargetRule
 from .gates import Threshold as Threshold
 from .gates import WeightedGoal as WeightedGoal
 from .metrics import CustomMetric as CustomMetric
+from .reports import Evaluation as Evaluation
+from .running_candidate import Candidate as Candidate
 from .slices import SliceBy as SliceBy

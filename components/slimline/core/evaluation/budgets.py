@@ -5,21 +5,25 @@ from typing import Any, Literal
 
 import numpy as np
 
-from slimline.core.evaluation.evaluator import Candidate
 from slimline.core.evaluation.gates import GateConfig
 from slimline.core.evaluation.judging import Verdict, judge_figure
 from slimline.core.evaluation.measurement import Measurement
-from slimline.core.schemes import Target
+from slimline.core.evaluation.running_candidate import Candidate
 from slimline.core.targets.device import DeviceMeasurement, read_measurement
 from slimline.core.targets.judging import judge_target
 from slimline.core.targets.report import TargetReport
 from slimline.errors import ConfigError, near_miss
 
 
-def judge_targets(content: bytes, example: Mapping[str, np.ndarray], config: GateConfig) -> dict[str, TargetReport]:
-    """Returns what each target of the configuration makes of a file."""
-    names: list[Target] = [rule.target for rule in config.targets]
-    return {name: judge_target(name, content, example) for name in names}
+def judge_targets(content: bytes, examples: Mapping[str, np.ndarray], config: GateConfig) -> dict[str, TargetReport]:
+    """Returns what each target of the configuration makes of a file.
+
+    Args:
+      content: Bytes of a `.tflite` file.
+      examples: Real values by input name, each of shape (examples, …).
+      config: With the targets.
+    """
+    return {rule.target: judge_target(rule.target, content, examples, rule.ethos_u) for rule in config.targets}
 
 
 def judge_budgets(measured: Measurement, baseline: Mapping[str, Any], config: GateConfig) -> list[Verdict]:
@@ -100,6 +104,19 @@ def judge_target_rules(targets: Mapping[str, TargetReport], config: GateConfig) 
                 1 - rule.min_accelerated_share,
             )
             verdicts.append(left)
-        if rule.max_arena_bytes is not None:
-            verdicts.append(judge_figure("arena in bytes", report.arena_bytes, rule.max_arena_bytes))
+        details = report.details
+        limited: list[tuple[str, float | None, float | None]] = [
+            ("arena in bytes", report.arena_bytes, rule.max_arena_bytes),
+            ("NPU latency in µs", details.get("npu_latency_us"), rule.max_npu_latency_us),
+            ("SRAM in bytes", details.get("sram_bytes"), rule.max_sram_bytes),
+            ("flash in bytes", storage_bytes(report), rule.max_flash_bytes),
+            ("encoded weights in bytes", details.get("encoded_weight_bytes"), rule.max_encoded_weight_bytes),
+        ]
+        verdicts += [judge_figure(subject, value, limit) for subject, value, limit in limited if limit is not None]
     return verdicts
+
+
+def storage_bytes(report: TargetReport) -> int | None:
+    """Returns what a compiled file takes of flash, or of DRAM in a system that keeps weights there; None if unknown."""
+    found = report.details.get("flash_bytes") or report.details.get("dram_bytes")
+    return int(found) if found else None

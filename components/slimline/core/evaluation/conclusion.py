@@ -2,12 +2,12 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from slimline.core.evaluation.accumulators import ModelTally, Tallies
+from slimline.core.evaluation.accumulators import Accumulator, ModelAccumulator
 from slimline.core.evaluation.budgets import (
     judge_budgets,
     judge_device,
@@ -15,128 +15,54 @@ from slimline.core.evaluation.budgets import (
     judge_targets,
     measured_on_device,
     require_measured,
+    storage_bytes,
 )
 from slimline.core.evaluation.description import (
     describe_baseline,
     describe_changes,
+    describe_examples,
     describe_slices,
-    estimate_drops,
-    metric_value,
+    estimate_drop,
+    metric_values,
 )
-from slimline.core.evaluation.evaluator import Candidate
 from slimline.core.evaluation.gates import GateConfig
-from slimline.core.evaluation.judging import (
-    Verdict,
-    judge_thresholds,
-)
-from slimline.core.evaluation.measurement import measure
+from slimline.core.evaluation.judging import Verdict, judge_thresholds
+from slimline.core.evaluation.measurement import Measurement, measure
 from slimline.core.evaluation.metrics import Metric, find_metric
-from slimline.core.evaluation.ranking import Contender, nearest_miss, pareto_members, rank
+from slimline.core.evaluation.ranking import Contender, nearest_miss, pareto_members, rank_candidates
+from slimline.core.evaluation.reports import CandidateReport, Decision, Evaluation
+from slimline.core.evaluation.running_candidate import Candidate
 from slimline.core.evaluation.slices import OVERALL
+from slimline.core.evaluation.statistics.selection import adjust
 from slimline.core.models.loading import TrainedModel
 from slimline.core.models.saving import gzip_size
 from slimline.core.targets.device import DeviceMeasurement
 from slimline.core.targets.report import TargetReport
 from slimline.errors import ExamplesError, ModelError
-from slimline.names import schema_versions
 
-Decision: TypeAlias = Literal["pass", "fail", "undecided"]
 Tell: TypeAlias = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class CandidateReport:
-    """All that is known of a candidate after the evaluation.
+class _Setting:
+    """What all candidates are judged with."""
 
-    Attributes:
-      name: As given.
-      scheme: As given.
-      content_digest: `sha256:<hex>` of the `.tflite` file; None when it could not be read.
-      size_bytes: Of the file.
-      gzip_bytes: Of the file after gzip at level 9.
-      metrics: Value by metric; empty when the model could not be evaluated.
-      drop: Loss against the baseline by metric, negative for a gain.
-      latency_ms: Median of one inference on this host, one thread.
-      latency_p90_ms: 90th percentile of the same.
-      memory_bytes: What the model, its tensors and kernels took at most on this host.
-      slices: By slice and metric: value, drop, and the drop's bounds.
-      changes: Decisions that are not the baseline's: its class, the candidate's, and how often.
-      targets: What each target makes of the file.
-      device: Figures measured on a device.
-      verdict: `pass`, `fail` or `undecided`.
-      reasons: One sentence per limit that failed or is undecided, or, for a pass, per limit that held.
-      verdicts: Every limit on every slice.
-      is_pareto: Whether no other candidate is as good in loss, size and latency and better in one.
-    """
-
-    name: str
-    scheme: str
-    content_digest: str | None
-    size_bytes: int | None
-    gzip_bytes: int | None
-    metrics: Mapping[str, float]
-    drop: Mapping[str, float]
-    latency_ms: float | None
-    latency_p90_ms: float | None
-    memory_bytes: int | None
-    slices: Mapping[str, Mapping[str, Any]]
-    changes: Sequence[tuple[int, int, int]]
-    targets: Mapping[str, TargetReport]
-    device: DeviceMeasurement | None
-    verdict: Decision
-    reasons: tuple[str, ...]
-    verdicts: tuple[Verdict, ...]
-    is_pareto: bool = False
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The whole comparison.
-
-    Attributes:
-      num_examples: Examples that all models saw.
-      primary_metric: The first threshold's metric.
-      config: The gate's configuration.
-      slices: Examples in each slice.
-      baseline: Metrics of the original model, with size and latency of its plain float32 conversion.
-      candidates: In the order given.
-      chosen: Name of the candidate to ship, or None.
-      nearest_miss: Name of the candidate that came closest when none passes.
-      warnings: What a reader should know of the examples.
-    """
-
-    num_examples: int
-    primary_metric: str
-    config: Mapping[str, Any]
-    slices: Mapping[str, int]
     baseline: Mapping[str, Any]
-    candidates: tuple[CandidateReport, ...]
-    chosen: str | None
-    nearest_miss: str | None
-    warnings: tuple[str, ...] = ()
-    schema_version: int = field(default=schema_versions.EVALUATION)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns the content of `evaluation.json`, in full precision."""
-        return asdict(self)
-
-    def report_of(self, name: str) -> CandidateReport:
-        """Returns one candidate's report."""
-        return next(report for report in self.candidates if report.name == name)
+    accumulator: Accumulator
+    metrics: Mapping[str, Metric]
+    examples: Mapping[str, np.ndarray]
+    config: GateConfig
 
     @property
-    def decision(self) -> Decision:
-        """Whether a candidate passes; if none does, whether more examples could change that."""
-        if self.chosen is not None:
-            return "pass"
-        return "undecided" if any(report.verdict == "undecided" for report in self.candidates) else "fail"
+    def example(self) -> dict[str, np.ndarray]:
+        return {name: values[:1] for name, values in self.examples.items()}
 
 
 def conclude(
     baseline: TrainedModel,
     candidates: Sequence[Candidate],
-    tallies: Tallies,
-    example: Mapping[str, np.ndarray],
+    accumulator: Accumulator,
+    examples: Mapping[str, np.ndarray],
     config: GateConfig,
     *,
     warnings: Sequence[str] = (),
@@ -147,8 +73,8 @@ def conclude(
     Args:
       baseline: The Trainer's model.
       candidates: At least one, with different names.
-      tallies: What `Evaluator` counted over all examples.
-      example: Inputs of one example, each of shape (1, …), to time the models with.
+      accumulator: What `Evaluator` counted over all examples.
+      examples: Inputs of at least one example, each of shape (examples, …): targets run them, the first one is timed.
       config: Metrics, limits and goal.
       warnings: What a reader should know of the examples.
       tell: Takes a line for each step.
@@ -159,92 +85,144 @@ def conclude(
       ConfigError: A threshold names a slice that is not there, a target's runtime is not installed, or a measurement
         is that of another file.
     """
-    if tallies.errors:
-        raise tallies.errors[0]
+    if accumulator.errors:
+        raise accumulator.errors[0]
     require_measured(config, [candidate.name for candidate in candidates])
-    if OVERALL not in tallies.num_examples:
+    if OVERALL not in accumulator.num_examples:
         raise ExamplesError("no examples to evaluate on", "at least one", "check the split that the gate reads")
-    metrics = {name: find_metric(name, config.custom_metrics) for name in config.metric_names}
-    described = describe_baseline(baseline, tallies, metrics, example, config)
-    judged = []
+    metrics = {name: find_metric(name, config.custom_metrics, config.value_ranges) for name in config.metric_names}
+    example = {name: values[:1] for name, values in examples.items()}
+    described = describe_baseline(baseline, accumulator, metrics, example, config)
+    setting = _Setting(described, accumulator, metrics, examples, config)
+    reports = []
     for candidate in candidates:
         tell(f"judging {candidate.name}")
-        judged.append(_Judged(candidate, tallies, metrics, described, example, config))
-    contenders = {one.report.name: one.contender for one in judged if one.contender is not None}
-    passed = {one.report.name: contenders[one.report.name] for one in judged if one.report.verdict == "pass"}
+        reports.append(_judge(candidate, setting))
+    reports = _count_the_choice(reports, config)
+    contenders = {report.name: _contender(report, config) for report in reports if report.metrics}
     best = set(pareto_members(contenders))
-    chosen = next(iter(rank(passed, config.goal)), None)
+    passed = {report.name: contenders[report.name] for report in reports if report.verdict == "pass"}
+    chosen = next(iter(rank_candidates(passed, config.goal)), None)
     return Evaluation(
-        num_examples=int(tallies.num_examples[OVERALL].sum()),
+        num_examples=accumulator.num_examples[OVERALL],
         primary_metric=config.metric_names[0],
         config=config.model_dump(mode="json"),
-        slices={name: int(numbers.sum()) for name, numbers in sorted(tallies.num_examples.items())},
+        slices=dict(sorted(accumulator.num_examples.items())),
         baseline=described,
-        candidates=tuple(_mark(one.report, best) for one in judged),
+        candidates=tuple(replace(report, is_pareto=report.name in best) for report in reports),
         chosen=chosen,
-        nearest_miss=None if chosen else nearest_miss({one.report.name: one.report.verdicts for one in judged}),
-        warnings=tuple(warnings),
+        nearest_miss=None if chosen else nearest_miss({report.name: report.verdicts for report in reports}),
+        warnings=(*warnings, *describe_examples(accumulator, config)),
     )
 
 
-def _mark(report: CandidateReport, best: set[str]) -> CandidateReport:
-    return CandidateReport(**{**vars(report), "is_pareto": report.name in best})
+def _judge(candidate: Candidate, setting: _Setting) -> CandidateReport:
+    """Judges one candidate as if it were the only one."""
+    config, model = setting.config, setting.accumulator.models.get(candidate.name, ModelAccumulator())
+    failure = model.failure
+    if not isinstance(candidate.content, bytes):
+        return _rejected(candidate, failure or candidate.content.found)
+    if not failure and model.content_digest not in ("", _digest(candidate.content)):
+        failure = f"it was measured as {model.content_digest}, and is {_digest(candidate.content)} now"
+    try:
+        measured = None if failure else measure(candidate.content, candidate.name, setting.example, config)
+    except ModelError as error:
+        measured, failure = None, error.found
+    if measured is None:
+        return _rejected(candidate, failure)
+    targets = judge_targets(candidate.content, setting.examples, config)
+    device = measured_on_device(candidate, config)
+    verdicts = (
+        *judge_thresholds(config, setting.metrics, setting.accumulator, model),
+        *judge_budgets(measured, setting.baseline, config),
+        *judge_device(device, config),
+        *judge_target_rules(targets, config),
+    )
+    return _report(candidate, candidate.content, setting, measured, verdicts, targets, device)
 
 
-class _Judged:
-    """One candidate with what it is compared by; a candidate that could not be evaluated has no contender."""
+def _report(
+    candidate: Candidate,
+    content: bytes,
+    setting: _Setting,
+    measured: Measurement,
+    verdicts: tuple[Verdict, ...],
+    targets: Mapping[str, TargetReport],
+    device: DeviceMeasurement | None,
+) -> CandidateReport:
+    model, metrics = setting.accumulator.models[candidate.name], setting.metrics
+    drops = {
+        name: estimate_drop(metric, name, setting.accumulator, model, OVERALL, setting.config)
+        for name, metric in metrics.items()
+    }
+    return CandidateReport(
+        name=candidate.name,
+        scheme=candidate.scheme,
+        content_digest=_digest(content),
+        size_bytes=measured.size_bytes,
+        gzip_bytes=measured.gzip_bytes,
+        metrics=metric_values(metrics, model, OVERALL),
+        drop={name: drop.value for name, drop in drops.items() if drop is not None},
+        latency_ms=measured.latency.p50_ms,
+        latency_p90_ms=measured.latency.p90_ms,
+        memory_bytes=measured.memory_bytes,
+        slices=describe_slices(metrics, setting.accumulator, model, setting.config),
+        changes=describe_changes(model),
+        targets=targets,
+        device=device,
+        verdict=_decide(verdicts, setting.config),
+        reasons=_reasons(verdicts),
+        verdicts=verdicts,
+    )
 
-    def __init__(
-        self,
-        candidate: Candidate,
-        tallies: Tallies,
-        metrics: Mapping[str, Metric],
-        baseline: Mapping[str, Any],
-        example: Mapping[str, np.ndarray],
-        config: GateConfig,
-    ) -> None:
-        tally = tallies.models.get(candidate.name, ModelTally())
-        measured, failure = None, tally.failure
-        if not failure and isinstance(candidate.content, bytes):
-            try:
-                measured = measure(candidate.content, candidate.name, example, config)
-            except ModelError as error:
-                failure = error.found
-        self.contender: Contender | None = None
-        if measured is None or not isinstance(candidate.content, bytes):
-            self.report = _rejected(candidate, failure)
-            return
-        targets = judge_targets(candidate.content, example, config)
-        device = measured_on_device(candidate, config)
-        verdicts = [
-            *judge_thresholds(config, metrics, tallies.models[""], tally, tallies.num_examples),
-            *judge_budgets(measured, baseline, config),
-            *judge_device(device, config),
-            *judge_target_rules(targets, config),
-        ]
-        drops = estimate_drops(metrics, tallies, tally, OVERALL, config)
-        self.report = CandidateReport(
-            name=candidate.name,
-            scheme=candidate.scheme,
-            content_digest=_digest(candidate.content),
-            size_bytes=measured.size_bytes,
-            gzip_bytes=measured.gzip_bytes,
-            metrics={name: metric_value(metrics, tallies, tally, OVERALL, name) for name in metrics},
-            drop={name: estimate.value for name, estimate in drops.items()},
-            latency_ms=measured.latency.p50_ms,
-            latency_p90_ms=measured.latency.p90_ms,
-            memory_bytes=measured.memory_bytes,
-            slices=describe_slices(metrics, tallies, tally, config),
-            changes=describe_changes(tally),
-            targets=targets,
-            device=device,
-            verdict=_decide(verdicts, config),
-            reasons=_reasons(verdicts),
-            verdicts=tuple(verdicts),
-        )
-        primary = config.metric_names[0]
-        loss = self.report.drop.get(primary, -self.report.metrics[primary])
-        self.contender = Contender(loss, measured.size_bytes, measured.gzip_bytes, measured.latency.p50_ms)
+
+def _count_the_choice(reports: Sequence[CandidateReport], config: GateConfig) -> list[CandidateReport]:
+    """Corrects each candidate's confidence for there being several to choose from.
+
+    Candidates that broke a limit without chance can't be chosen, and do not count.
+    """
+    if config.confidence is None:
+        return list(reports)
+    p_values = {
+        report.name: max(verdict.p_value for verdict in report.verdicts if verdict.p_value is not None)
+        for report in reports
+        if any(verdict.p_value is not None for verdict in report.verdicts)
+        and not any(verdict.outcome == "fail" and verdict.p_value is None for verdict in report.verdicts)
+    }
+    adjusted = adjust(p_values)
+    corrected = []
+    for report in reports:
+        if report.name in adjusted:
+            report = replace(report, confidence=1 - adjusted[report.name])
+            if report.verdict == "pass" and adjusted[report.name] > 1 - config.confidence + 1e-12:
+                report = _undecided(report, p_values[report.name], len(p_values), config)
+        corrected.append(report)
+    return corrected
+
+
+def _undecided(report: CandidateReport, p_value: float, num_candidates: int, config: GateConfig) -> CandidateReport:
+    assert config.confidence is not None
+    if config.undecided == "bless":
+        return report
+    reason = (
+        f"alone it would keep its limits with {100 * (1 - p_value):.4g}% confidence, chosen among {num_candidates} "
+        f"candidates with {100 * (report.confidence or 0):.4g}%, and {100 * config.confidence:.4g}% are asked for: "
+        "fresh examples or fewer candidates would decide"
+    )
+    return replace(report, verdict="undecided", reasons=(reason,))
+
+
+def _contender(report: CandidateReport, config: GateConfig) -> Contender:
+    primary = config.metric_names[0]
+    compiled = report.targets.get("ethos_u")
+    return Contender(
+        loss=report.drop.get(primary, -report.metrics.get(primary, 0.0)),
+        size_bytes=report.size_bytes or 0,
+        gzip_bytes=report.gzip_bytes or 0,
+        latency_ms=report.latency_ms,
+        target_bytes=storage_bytes(compiled) if compiled else None,
+        target_latency_us=compiled.details.get("npu_latency_us") if compiled else None,
+    )
 
 
 def _rejected(candidate: Candidate, failure: str) -> CandidateReport:

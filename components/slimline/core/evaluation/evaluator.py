@@ -4,7 +4,7 @@ The original runs here; each candidate runs in a process of its own, side by sid
 gives NaN is that candidate's verdict and nobody else's.
 """
 
-import zlib
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,33 +13,20 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from slimline.core.evaluation.accumulators import NUM_GROUPS, ModelTally, Tallies
+from slimline.core.evaluation.accumulators import Accumulator, ModelAccumulator
 from slimline.core.evaluation.gates import GateConfig
 from slimline.core.evaluation.metrics import find_metric
-from slimline.core.evaluation.model_server import Ends, load, predict
+from slimline.core.evaluation.running_candidate import Candidate, start_candidates
 from slimline.core.evaluation.slices import OVERALL, slice_names
 from slimline.core.examples.batches import as_numpy, labelled_batches
 from slimline.core.examples.configuration import ExamplesConfig
-from slimline.core.examples.example_features import example_parser
+from slimline.core.examples.example_features import example_parser, values_of
 from slimline.core.examples.records import FileSet
-from slimline.core.isolation import IsolatedError, IsolatedProcess
 from slimline.core.models.loading import TrainedModel
 from slimline.errors import ConfigError, ExamplesError, ModelError, near_miss
 
-
-@dataclass(frozen=True)
-class Candidate:
-    """A model that wants to be shipped.
-
-    Attributes:
-      name: Unique among the candidates, and not empty.
-      scheme: How it was quantized; empty when unknown.
-      content: Bytes of the `.tflite` file, or the error that kept it from being read.
-    """
-
-    name: str
-    scheme: str
-    content: bytes | ModelError
+# Targets that run a file here look at so many.
+_NUM_EXAMPLES = 32
 
 
 @dataclass(frozen=True)
@@ -69,7 +56,7 @@ class Evaluator:
 
     Raises:
       ModelError: The baseline has several outputs and none is chosen.
-      ExamplesError: A slice needs a feature that the schema does not have.
+      ExamplesError: A slice, or `independent_by`, needs a feature that the schema does not have.
       ConfigError: A metric can't be found, or slices are asked of data that a user's `input_fn` reads.
     """
 
@@ -87,39 +74,46 @@ class Evaluator:
         self._data = data
         self._output = choose_output(baseline, config.output)
         self._run_baseline = _as_graph(baseline, self._output)
-        self._metrics = {name: find_metric(name, config.custom_metrics) for name in config.metric_names}
+        self._metrics = {
+            name: find_metric(name, config.custom_metrics, config.value_ranges) for name in config.metric_names
+        }
         require_sliceable(config, schema, data)
-        self._candidates = [RunningCandidate(one, baseline, self._output, config) for one in candidates]
+        self._candidates = start_candidates(candidates, baseline, self._output, config)
 
-    def evaluate_files(self, files: Sequence[str]) -> Tallies:
+    def evaluate_files(self, files: Sequence[str]) -> Accumulator:
         """Runs all models over the examples of some files, and returns what was counted.
 
         Raises:
           ModelError: The baseline predicts NaN or infinity.
           ExamplesError: The examples do not fit the model or a metric.
         """
-        tallies = Tallies()
+        accumulator = Accumulator()
         batches = (batch for file in files for batch in self._batches(file))
         # The candidates have the next batch already while this one is counted.
         current = self._begin(next(batches, None))
         while current is not None:
             predictions = self._finish(current)
             following = self._begin(next(batches, None))
-            self._add(tallies, current, predictions)
+            self._add(accumulator, current, predictions)
             current = following
         for candidate in self._candidates:
-            tallies.models.setdefault(candidate.name, ModelTally()).failure = candidate.failure
-        return tallies
+            model = accumulator.models.setdefault(candidate.name, ModelAccumulator())
+            model.failure, model.content_digest = candidate.failure, candidate.content_digest
+        return accumulator
 
-    def first_example(self, files: Sequence[str]) -> dict[str, np.ndarray]:
-        """Returns the inputs of one example, each of shape (1, …).
+    def first_examples(self, files: Sequence[str], number: int = _NUM_EXAMPLES) -> dict[str, np.ndarray]:
+        """Returns the inputs of the first examples, each of shape (examples, …).
+
+        Args:
+          files: Of examples.
+          number: How many at most; no more than a batch.
 
         Raises:
           ExamplesError: There is none.
         """
         for file in files:
             for batch in self._batches(file):
-                return {name: values[:1] for name, values in batch.inputs.items()}
+                return {name: values[:number] for name, values in batch.inputs.items()}
         raise ExamplesError("no examples to evaluate on", "at least one", "check the split that the gate reads")
 
     def close(self) -> None:
@@ -163,21 +157,65 @@ class Evaluator:
         given = {candidate.name: candidate.finish(baseline.shape) for candidate in self._candidates}
         return {"": baseline, **{name: values for name, values in given.items() if values is not None}}
 
-    def _add(self, tallies: Tallies, batch: Batch, predictions: Mapping[str, np.ndarray]) -> None:
+    def _add(self, accumulator: Accumulator, batch: Batch, predictions: Mapping[str, np.ndarray]) -> None:
         size = len(batch.labels)
-        slices = [[OVERALL]] * size
-        if self._config.slices:
+        slices, parsed = [[OVERALL]] * size, []
+        if self._config.slices or self._config.independent_by is not None:
             parse = example_parser()
-            slices = [slice_names(parse(record), self._config.slices) for record in batch.records]
-        # By content where there is one: the groups are then the same however the examples are split into files.
-        groups = [zlib.crc32(record) for record in batch.records] or list(range(size))
-        tallies.add(batch.labels, predictions, self._metrics, slices, np.array(groups, np.int64) % NUM_GROUPS)
+            parsed = [parse(record) for record in batch.records]
+        if self._config.slices:
+            slices = [slice_names(example, self._config.slices) for example in parsed]
+        keys = np.array([hash_key(content) for content in self._independent(batch, parsed)], np.uint64)
+        accumulator.add(batch.labels, predictions, self._metrics, slices, keys)
+
+    def _independent(self, batch: Batch, parsed: Sequence[Any]) -> Iterator[bytes]:
+        """Gives for each example what tells it from others that say something of their own."""
+        feature = self._config.independent_by
+        if feature is not None:
+            yield from (repr(values_of(example, feature)).encode() for example in parsed)
+        elif len(batch.records):
+            yield from batch.records
+        else:
+            # A user's own reader shows no records: what the models see has to tell them apart.
+            columns = [*batch.inputs.values(), batch.labels]
+            yield from (
+                b"".join(np.asarray(column[row]).tobytes() for column in columns) for row in range(len(batch.labels))
+            )
 
     def _predict_baseline(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         predictions = np.asarray(self._run_baseline([tf.constant(inputs[name]) for name in self._baseline.input_names]))
         if not np.isfinite(predictions).all():
+            require_finite_inputs(inputs)
             raise ModelError("a baseline that predicts NaN or infinity", "finite predictions", "train it again")
         return predictions
+
+
+def require_finite_inputs(inputs: Mapping[str, np.ndarray]) -> None:
+    """Refuses NaN and infinity in what models are given.
+
+    Args:
+      inputs: By name, each of shape (batch, …).
+
+    Raises:
+      ExamplesError: There is one; the message names the feature and shows the record's first values.
+    """
+    for name, values in inputs.items():
+        if not np.issubdtype(values.dtype, np.floating):
+            continue
+        broken = ~np.isfinite(values.reshape(len(values), -1)).all(axis=1)
+        if broken.any():
+            row = int(np.flatnonzero(broken)[0])
+            shown = ", ".join(f"{value:g}" for value in values[row].ravel()[:5])
+            raise ExamplesError(
+                f"NaN or infinity in {name!r} of a record that begins {shown}",
+                "finite numbers in every feature",
+                "clean the records, or fill what is missing in the Transform or in preprocessing_fn",
+            )
+
+
+def hash_key(content: bytes) -> int:
+    """Returns 64 bits that tell independent examples apart."""
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big")
 
 
 def _as_graph(baseline: TrainedModel, output: str) -> Any:
@@ -190,65 +228,6 @@ def _as_graph(baseline: TrainedModel, output: str) -> Any:
         return tf.cast(outputs[place], tf.float32)
 
     return run
-
-
-class RunningCandidate:
-    """One candidate in its process. After a failure it keeps the reason and takes no more batches.
-
-    Args:
-      candidate: The candidate.
-      baseline: The original, whose inputs and outputs it must have; None to leave that unchecked.
-      output: Which output is judged.
-      config: Limits of time and memory.
-
-    Attributes:
-      name: Of the candidate.
-      failure: Why it can't be evaluated any more; empty while it can.
-    """
-
-    def __init__(self, candidate: Candidate, baseline: TrainedModel | None, output: str, config: GateConfig) -> None:
-        self.name = candidate.name
-        self.failure = ""
-        self._output = output
-        self._time_limit_s = config.time_limit_s
-        self._process: IsolatedProcess | None = None
-        self._is_running = False
-        if isinstance(candidate.content, ModelError):
-            self.failure = candidate.content.found
-            return
-        self._process = IsolatedProcess(config.memory_limit_bytes)
-        try:
-            ends = self._process.call(load, candidate.content, candidate.name, time_limit_s=config.time_limit_s)
-            self.failure = misfit(ends, baseline) if baseline is not None else ""
-        except (ModelError, IsolatedError, RuntimeError) as error:
-            self.failure = _reason(error)
-
-    def begin(self, inputs: Mapping[str, np.ndarray]) -> None:
-        """Gives it a batch to predict."""
-        if not self.failure and self._process is not None:
-            self._process.send(predict, dict(inputs), self._output)
-            self._is_running = True
-
-    def finish(self, shape: tuple[int, ...]) -> np.ndarray | None:
-        """Returns its predictions, which must be of a shape; None after a failure."""
-        if not self._is_running or self._process is None:
-            return None
-        self._is_running = False
-        try:
-            predictions: np.ndarray = self._process.receive(self._time_limit_s)
-        except (ModelError, IsolatedError, RuntimeError) as error:
-            self.failure = _reason(error)
-            return None
-        if not np.isfinite(predictions).all():
-            self.failure = "it predicts NaN or infinity"
-        elif predictions.shape != shape:
-            self.failure = f"its predictions have the shape {predictions.shape}, the baseline's {shape}"
-        return None if self.failure else predictions
-
-    def close(self) -> None:
-        """Ends its process."""
-        if self._process is not None:
-            self._process.close()
 
 
 def choose_output(baseline: TrainedModel, chosen: str | None) -> str:
@@ -274,34 +253,20 @@ def require_sliceable(config: GateConfig, schema: schema_pb2.Schema, data: Examp
       ExamplesError: The schema does not have one.
       ConfigError: A user's `input_fn` reads the examples, and their records are not seen.
     """
-    if config.slices and data.input_fn is not None:
+    asked = [*(("slices by", name) for cut in config.slices for name in cut.features)]
+    if config.independent_by is not None:
+        asked.append(("independent_by=", config.independent_by))
+    if asked and data.input_fn is not None:
         raise ConfigError(
-            "slices of examples that input_fn reads", "records to slice by", "use preprocessing_fn, or leave slices out"
+            "slices or independent_by for examples that input_fn reads",
+            "records to look into",
+            "use preprocessing_fn, or leave them out",
         )
     known = [feature.name for feature in schema.feature]
-    for cut in config.slices:
-        for name in cut.features:
-            if name not in known:
-                raise ExamplesError(
-                    f"slices by {name!r}, which the schema does not have",
-                    f"one of {', '.join(known)}",
-                    f"correct its name.{near_miss(name, known)}",
-                )
-
-
-def misfit(ends: Ends, baseline: TrainedModel) -> str:
-    """Returns why a candidate can't be compared with the baseline; empty when it can."""
-    inputs = {name: tuple(t.shape[1:]) for name, t in zip(baseline.input_names, baseline.inputs, strict=True)}
-    outputs = {name: tuple(t.shape[1:]) for name, t in zip(baseline.output_names, baseline.outputs, strict=True)}
-    if ends.inputs != inputs:
-        return f"its inputs are {ends.inputs}, but the baseline's are {inputs}"
-    if ends.outputs != outputs:
-        return f"its outputs are {ends.outputs}, but the baseline's are {outputs}"
-    return ""
-
-
-def _reason(error: ModelError | IsolatedError | RuntimeError) -> str:
-    if isinstance(error, RuntimeError):
-        # A traceback of the child, as of a file that LiteRT takes and that is none.
-        return f"it failed: {str(error).strip().splitlines()[-1]}"
-    return error.found if isinstance(error, ModelError) else f"it {error.text}"
+    for what, name in asked:
+        if name not in known:
+            raise ExamplesError(
+                f"{what} {name!r}, which the schema does not have",
+                f"one of {', '.join(known)}",
+                f"correct its name.{near_miss(name, known)}",
+            )

@@ -17,15 +17,19 @@ class Contender:
       size_bytes: Of the file.
       gzip_bytes: Of the file after gzip.
       latency_ms: Median on this host; None when it was not measured.
+      target_bytes: What its weights and code take on the target with a compiler; None without one.
+      target_latency_us: Its time there; None likewise.
     """
 
     loss: float
     size_bytes: int
     gzip_bytes: int
     latency_ms: float | None
+    target_bytes: int | None = None
+    target_latency_us: float | None = None
 
 
-def rank(contenders: Mapping[str, Contender], goal: Goal | Sequence[WeightedGoal]) -> list[str]:
+def rank_candidates(contenders: Mapping[str, Contender], goal: Goal | Sequence[WeightedGoal]) -> list[str]:
     """Returns names, the best first.
 
     With several goals each candidate gets, for each goal, its distance from the best as a share of the distance between
@@ -84,7 +88,12 @@ def _value(contender: Contender, goal: Goal) -> float:
         return contender.gzip_bytes
     if goal == "most_accurate":
         return contender.loss
-    return contender.latency_ms if contender.latency_ms is not None else float("inf")
+    known = {
+        "fastest": contender.latency_ms,
+        "smallest_on_target": contender.target_bytes,
+        "fastest_on_target": contender.target_latency_us,
+    }[goal]
+    return known if known is not None else float("inf")
 
 
 def _excess(verdict: Verdict) -> float:

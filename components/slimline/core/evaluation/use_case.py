@@ -8,11 +8,13 @@ from typing import TypeAlias
 import numpy as np
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from slimline.core.evaluation.accumulators import Tallies
-from slimline.core.evaluation.conclusion import Evaluation, Tell, conclude
-from slimline.core.evaluation.evaluator import Candidate, Evaluator
+from slimline.core.evaluation.accumulators import Accumulator
+from slimline.core.evaluation.conclusion import Tell, conclude
+from slimline.core.evaluation.evaluator import Evaluator
 from slimline.core.evaluation.gates import GateConfig
 from slimline.core.evaluation.overlap import Overlap, find_overlap
+from slimline.core.evaluation.reports import Evaluation
+from slimline.core.evaluation.running_candidate import Candidate
 from slimline.core.examples.configuration import ExamplesConfig
 from slimline.core.examples.records import read_all
 from slimline.core.models.loading import TrainedModel, load_model
@@ -72,12 +74,12 @@ class Counted:
     """What the models did on all examples.
 
     Attributes:
-      tallies: Counts of all models.
-      example: Inputs of one example, each of shape (1, …), to time the models with.
+      accumulator: Counts of all models.
+      examples: Inputs of the first examples, each of shape (examples, …), to time the models and try targets with.
     """
 
-    tallies: Tallies
-    example: Mapping[str, np.ndarray]
+    accumulator: Accumulator
+    examples: Mapping[str, np.ndarray]
 
 
 Count: TypeAlias = Callable[[ValidationRequest, TrainedModel, Sequence[Candidate]], Counted]
@@ -87,7 +89,7 @@ Look: TypeAlias = Callable[[ValidationRequest], Overlap | None]
 def count_here(request: ValidationRequest, baseline: TrainedModel, candidates: Sequence[Candidate]) -> Counted:
     """Runs all models on the examples in this process, one file after the other."""
     with Evaluator(baseline, candidates, request.config, request.schema, request.data) as evaluator:
-        return Counted(evaluator.evaluate_files(request.files), evaluator.first_example(request.files))
+        return Counted(evaluator.evaluate_files(request.files), evaluator.first_examples(request.files))
 
 
 def look_here(request: ValidationRequest) -> Overlap | None:
@@ -117,8 +119,8 @@ def validate_candidates(request: ValidationRequest, *, count: Count = count_here
     return conclude(
         baseline,
         candidates,
-        counted.tallies,
-        counted.example,
+        counted.accumulator,
+        counted.examples,
         request.config,
         warnings=overlap.warnings if overlap is not None else (),
         tell=request.tell,

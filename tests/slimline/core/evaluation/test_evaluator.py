@@ -1,3 +1,4 @@
+import hashlib
 import os
 import signal
 
@@ -9,11 +10,11 @@ from ai_edge_litert.interpreter import Interpreter
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from slimline.core.evaluation.evaluator import Candidate, Evaluator, choose_output
+from slimline.core.evaluation.evaluator import Evaluator, choose_output
 from slimline.core.evaluation.gates import GateConfig, Threshold
-from slimline.core.evaluation.judging import value_of
 from slimline.core.evaluation.metrics import METRICS
 from slimline.core.evaluation.model_server import predict
+from slimline.core.evaluation.running_candidate import Candidate
 from slimline.core.evaluation.slices import SliceBy
 from slimline.core.examples.configuration import ExamplesConfig
 from slimline.core.quantization.configuration import QuantizationConfig
@@ -72,8 +73,8 @@ def evaluate(baseline, candidates, files, schema, config=None, data=DATA):
         return evaluator.evaluate_files(files)
 
 
-def value(tallies, model, name="accuracy", slice_name="overall"):
-    return value_of(METRICS[name], tallies.models[model].sums[slice_name, name], tallies.num_examples[slice_name])
+def value(counted, model, name="accuracy", slice_name="overall"):
+    return METRICS[name].statistic.values(counted.models[model].metrics[slice_name, name])[1]
 
 
 def children(evaluator):
@@ -116,10 +117,10 @@ def gather_files(tmp_path_factory):
 
 
 def test_accuracy_is_that_of_a_plain_loop_over_litert(trained, converted, candidates, files, schema, digits):
-    tallies = evaluate(trained, candidates, files, schema, gate(batch_size=23))
+    counted = evaluate(trained, candidates, files, schema, gate(batch_size=23))
     images, labels = digits[0][:200], digits[1][:200]
     baseline = trained.predict(images, verbose=0).argmax(axis=1)
-    assert value(tallies, "") == pytest.approx(np.mean(baseline == labels))
+    assert value(counted, "") == pytest.approx(np.mean(baseline == labels))
     for name in ("float32", "int8"):
         interpreter = Interpreter(model_content=converted[name])
         interpreter.allocate_tensors()
@@ -131,15 +132,16 @@ def test_accuracy_is_that_of_a_plain_loop_over_litert(trained, converted, candid
             interpreter.set_tensor(given["index"], stored[np.newaxis].astype(given["dtype"]))
             interpreter.invoke()
             decided.append(interpreter.get_tensor(wanted["index"]).argmax())
-        assert value(tallies, name) == pytest.approx(np.mean(np.array(decided) == labels))
-        pairs = tallies.models[name].pairs["overall", "accuracy"]
-        assert pairs.num_worse == np.sum((baseline == labels) & (np.array(decided) != labels))
-        assert pairs.num_better == np.sum((baseline != labels) & (np.array(decided) == labels))
-        assert sum(tallies.models[name].changes.values()) == np.sum(np.array(decided) != baseline)
-    assert tallies.num_examples["overall"].sum() == 200
+        assert value(counted, name) == pytest.approx(np.mean(np.array(decided) == labels))
+        joint = counted.models[name].metrics["overall", "accuracy"].joint.by_code
+        assert joint.get(2, 0) == np.sum((baseline == labels) & (np.array(decided) != labels))
+        assert joint.get(1, 0) == np.sum((baseline != labels) & (np.array(decided) == labels))
+        assert counted.models[name].content_digest == f"sha256:{hashlib.sha256(converted[name]).hexdigest()}"
+        assert sum(counted.models[name].changes.values()) == np.sum(np.array(decided) != baseline)
+    assert counted.num_examples["overall"] == 200
 
 
-def test_groups_are_the_same_however_the_examples_are_cut_into_files_and_batches(
+def test_counts_are_the_same_however_the_examples_are_cut_into_files_and_batches(
     trained, candidates, files, schema, tmp_path, digits
 ):
     records = [example(image, int(label)) for image, label in zip(digits[0][:200], digits[1][:200], strict=True)]
@@ -147,23 +149,21 @@ def test_groups_are_the_same_however_the_examples_are_cut_into_files_and_batches
     config = gate(metrics=("f1",), slices=(SliceBy(features=("digit",)),))
     first = evaluate(trained, candidates, files, schema, config)
     other = evaluate(trained, candidates, whole, schema, config.model_copy(update={"batch_size": 7}))
-    assert first.num_examples.keys() == other.num_examples.keys()
-    for name, numbers in first.num_examples.items():
-        assert numbers.tolist() == other.num_examples[name].tolist()
-    for name, tally in first.models.items():
-        for key, sums in tally.sums.items():
-            assert sums.tolist() == other.models[name].sums[key].tolist()
+    assert first.num_examples == other.num_examples
+    for name in first.keys:
+        assert sorted(np.concatenate(first.keys[name])) == sorted(np.concatenate(other.keys[name]))
+    assert first.models == other.models
 
 
 def test_slices_by_label_add_up_to_the_whole(trained, candidates, files, schema, digits):
-    tallies = evaluate(trained, candidates, files, schema, gate(slices=(SliceBy(features=("digit",)),)))
-    counts = {name: int(numbers.sum()) for name, numbers in tallies.num_examples.items()}
+    counted = evaluate(trained, candidates, files, schema, gate(slices=(SliceBy(features=("digit",)),)))
+    counts = counted.num_examples
     expected = {f"digit={digit}": int(np.sum(digits[1][:200] == digit)) for digit in range(10)}
     assert counts == {"overall": 200, **expected}
     decided = trained.predict(digits[0][:200], verbose=0).argmax(axis=1)
     for digit in range(10):
         share = np.mean(decided[digits[1][:200] == digit] == digit)
-        assert value(tallies, "", slice_name=f"digit={digit}") == pytest.approx(share)
+        assert value(counted, "", slice_name=f"digit={digit}") == pytest.approx(share)
 
 
 @pytest.fixture(scope="module")
@@ -201,16 +201,16 @@ def misfits(trained, candidates, files, schema):
 def test_a_candidate_that_can_not_be_compared_has_the_reason_and_the_others_go_on(misfits, name, reason):
     assert misfits.models[name].failure.startswith(reason)
     assert misfits.models["int8"].failure == ""
-    assert misfits.models["int8"].sums.keys() == misfits.models[""].sums.keys()
+    assert misfits.models["int8"].metrics.keys() == misfits.models[""].metrics.keys()
 
 
 def test_a_candidate_that_fails_while_it_predicts_has_the_reason(gather_files):
     files, schema = gather_files
     candidates = [Candidate("beyond", "", gather(1_000_000)), Candidate("fine", "", gather(1))]
-    tallies = evaluate(gather_baseline(), candidates, files, schema, data=ExamplesConfig(label_key="label"))
-    assert "failed while it ran" in tallies.models["beyond"].failure or "crashed" in tallies.models["beyond"].failure
-    assert tallies.models["fine"].failure == ""
-    assert tallies.num_examples["overall"].sum() == 8
+    counted = evaluate(gather_baseline(), candidates, files, schema, data=ExamplesConfig(label_key="label"))
+    assert "failed while it ran" in counted.models["beyond"].failure or "crashed" in counted.models["beyond"].failure
+    assert counted.models["fine"].failure == ""
+    assert counted.num_examples["overall"] == 8
 
 
 def test_a_candidate_that_fails_on_a_late_example_only_fails_all_the_same(schema, tmp_path, digits):
@@ -221,8 +221,8 @@ def test_a_candidate_that_fails_on_a_late_example_only_fails_all_the_same(schema
     model.set_weights([-np.ones((64, 10)), np.full(10, 1000.0)])
     late = [*digits[0][:20], np.full((8, 8, 1), 100, np.float32)]
     files = [str(write_records(tmp_path / "late", [example(image, 1) for image in late]))]
-    tallies = evaluate(classifier(), [Candidate("log", "", plain(model))], files, schema, gate(batch_size=4))
-    assert tallies.models["log"].failure == "it predicts NaN or infinity"
+    counted = evaluate(classifier(), [Candidate("log", "", plain(model))], files, schema, gate(batch_size=4))
+    assert counted.models["log"].failure == "it predicts NaN or infinity"
 
 
 def test_a_candidate_that_crashes_between_batches_is_told_once_and_the_others_go_on(trained, candidates, files, schema):
@@ -232,11 +232,11 @@ def test_a_candidate_that_crashes_between_batches_is_told_once_and_the_others_go
         os.kill(children(run)[0].pid, signal.SIGSEGV)
         second = run.evaluate_files(files[1:])
     assert second.models["dies"].failure == "it crashed with SIGSEGV"
-    assert not second.models["dies"].sums
+    assert not second.models["dies"].metrics
     merged = first.merge(second)
     assert merged.models["dies"].failure == "it crashed with SIGSEGV"
     assert merged.models["int8"].failure == ""
-    assert merged.num_examples["overall"].sum() == 200
+    assert merged.num_examples["overall"] == 200
 
 
 def test_a_candidate_that_hangs_is_ended_and_the_others_go_on(trained, candidates, files, schema):
@@ -246,10 +246,10 @@ def test_a_candidate_that_hangs_is_ended_and_the_others_go_on(trained, candidate
     ) as run:
         hanging = children(run)[0]
         os.kill(hanging.pid, signal.SIGSTOP)
-        tallies = run.evaluate_files(files[:1])
+        counted = run.evaluate_files(files[:1])
         assert hanging.poll() is not None
-    assert tallies.models["hangs"].failure == "it did not finish in 3 s"
-    assert tallies.models["int8"].failure == ""
+    assert counted.models["hangs"].failure == "it did not finish in 3 s"
+    assert counted.models["int8"].failure == ""
 
 
 def test_a_candidate_over_its_memory_is_refused_and_the_others_go_on(trained, candidates, files, schema):
@@ -257,9 +257,9 @@ def test_a_candidate_over_its_memory_is_refused_and_the_others_go_on(trained, ca
     hidden = LAYERS.UpSampling2D(2048, name="huge")(image)
     huge = tf_keras.Model(image, LAYERS.Dense(10, name="scores")(LAYERS.GlobalAveragePooling2D()(hidden)))
     config = gate(memory_limit_bytes=600_000_000)
-    tallies = evaluate(trained, [Candidate("huge", "", plain(huge)), candidates[0]], files[:1], schema, config)
-    assert tallies.models["huge"].failure
-    assert tallies.models["float32"].failure == ""
+    counted = evaluate(trained, [Candidate("huge", "", plain(huge)), candidates[0]], files[:1], schema, config)
+    assert counted.models["huge"].failure
+    assert counted.models["float32"].failure == ""
 
 
 def test_inputs_out_of_an_int8_files_range_are_clipped(trained, converted, schema, tmp_path, digits):
@@ -286,6 +286,22 @@ def test_a_baseline_that_predicts_nan_refuses_everything(trained, candidates, fi
         evaluate(poisoned(trained), candidates, files, schema)
 
 
+def test_a_record_with_nan_is_told_and_is_nobodys_fault(trained, candidates, schema, tmp_path, digits):
+    broken = digits[0][1].copy()
+    broken[3, 3] = np.nan
+    records = [example(image, 1) for image in (digits[0][0], broken)]
+    files = [str(write_records(tmp_path / "nan", records))]
+    with pytest.raises(ExamplesError, match="NaN or infinity in 'image'"):
+        evaluate(trained, candidates, files, schema)
+
+
+def test_records_with_the_same_feature_are_one_observation(trained, candidates, files, schema):
+    counted = evaluate(trained, candidates, files, schema, gate(independent_by="digit"))
+    assert len(np.unique(np.concatenate(counted.keys["overall"]))) == 10
+    with pytest.raises(ExamplesError, match="independent_by= 'digti'"):
+        evaluate(trained, candidates, files, schema, gate(independent_by="digti"))
+
+
 def test_one_of_several_outputs_is_judged(many, many_inputs, tmp_path):
     expected = many([many_inputs[name] for name in many.input_names])
     rows = [
@@ -302,9 +318,9 @@ def test_one_of_several_outputs_is_judged(many, many_inputs, tmp_path):
     candidates = [Candidate("plain", "", plain(many))]
     for output, error in (("two", 1), ("one", 2)):
         config = gate("mean_absolute_error", output=output)
-        tallies = evaluate(many, candidates, files, schema, config, data)
+        counted = evaluate(many, candidates, files, schema, config, data)
         for model in ("", "plain"):
-            assert value(tallies, model, "mean_absolute_error") == pytest.approx(error, abs=1e-3)
+            assert value(counted, model, "mean_absolute_error") == pytest.approx(error, abs=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -321,19 +337,20 @@ def test_of_several_outputs_one_must_be_chosen(many, chosen, hint):
 @pytest.mark.usefixtures("_own_code")
 def test_a_preprocessing_fn_and_an_input_fn_of_ones_own_are_used(trained, candidates, files, schema, digits):
     data = ExamplesConfig(preprocessing_fn="own_evaluation.prepare")
-    tallies = evaluate(trained, candidates, files, schema, gate(slices=(SliceBy(features=("digit",)),)), data)
+    counted = evaluate(trained, candidates, files, schema, gate(slices=(SliceBy(features=("digit",)),)), data)
     decided = trained.predict(digits[0][:200], verbose=0).argmax(axis=1)
-    assert value(tallies, "") == pytest.approx(np.mean(decided == 9 - digits[1][:200]))
-    assert len(tallies.num_examples) == 11
-    tallies = evaluate(trained, candidates, files[:1], schema, data=ExamplesConfig(input_fn="own_evaluation.read"))
-    assert tallies.num_examples["overall"].sum() == 50
-    assert np.count_nonzero(tallies.num_examples["overall"]) == 20
+    assert value(counted, "") == pytest.approx(np.mean(decided == 9 - digits[1][:200]))
+    assert len(counted.num_examples) == 11
+    counted = evaluate(trained, candidates, files[:1], schema, data=ExamplesConfig(input_fn="own_evaluation.read"))
+    assert counted.num_examples["overall"] == 50
+    # All that it reads is alike: one observation.
+    assert len(set(counted.keys["overall"][0])) == 1
 
 
 @pytest.mark.usefixtures("_own_code")
 def test_slices_of_what_an_input_fn_reads_are_refused(trained, candidates, schema):
     data, config = ExamplesConfig(input_fn="own_evaluation.read"), gate(slices=(SliceBy(features=("digit",)),))
-    with pytest.raises(ConfigError, match="slices of examples that input_fn reads"):
+    with pytest.raises(ConfigError, match="slices or independent_by for examples that input_fn reads"):
         Evaluator(trained, candidates, config, schema, data)
 
 
@@ -350,13 +367,13 @@ def test_labels_that_do_not_suit_the_metric_are_refused(trained, candidates, sch
         evaluate(trained, candidates, files, schema)
 
 
-def test_one_example_is_given_from_the_first_file_that_has_any(trained, candidates, files, schema, tmp_path, digits):
+def test_examples_are_given_from_the_first_file_that_has_any(trained, candidates, files, schema, tmp_path, digits):
     empty = str(write_records(tmp_path / "empty", []))
     with Evaluator(trained, candidates[:1], gate(), schema, DATA) as evaluator:
-        inputs = evaluator.first_example([empty, *files])
-        np.testing.assert_array_equal(inputs["image"], digits[0][:1])
+        inputs = evaluator.first_examples([empty, *files], 3)
+        np.testing.assert_array_equal(inputs["image"], digits[0][:3])
         with pytest.raises(ExamplesError, match="no examples to evaluate on"):
-            evaluator.first_example([empty])
+            evaluator.first_examples([empty])
         assert evaluator.evaluate_files([empty]).num_examples == {}
 
 
@@ -370,9 +387,9 @@ def test_closing_ends_every_process(trained, candidates, schema):
 def test_a_sequential_baseline_is_evaluated(files, schema):
     layers = [LAYERS.Input((8, 8, 1), name="image"), LAYERS.Flatten(), LAYERS.Dense(10, name="scores")]
     model = tf_keras.Sequential(layers)
-    tallies = evaluate(model, [Candidate("plain", "float32", plain(model))], files[:1], schema)
-    assert value(tallies, "plain") == value(tallies, "")
-    assert not tallies.models["plain"].changes
+    counted = evaluate(model, [Candidate("plain", "float32", plain(model))], files[:1], schema)
+    assert value(counted, "plain") == value(counted, "")
+    assert not counted.models["plain"].changes
 
 
 def test_predicting_needs_a_model_that_was_loaded():

@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimline.core.evaluation import intervals
-from slimline.core.evaluation.accumulators import NUM_GROUPS, Tallies
+from slimline.core.evaluation.accumulators import Accumulator
 from slimline.core.evaluation.gates import GateConfig, Threshold
-from slimline.core.evaluation.intervals import Estimate
-from slimline.core.evaluation.judging import judge_estimate, judge_figure, judge_thresholds
+from slimline.core.evaluation.judging import judge_evidence, judge_figure, judge_thresholds
 from slimline.core.evaluation.metrics import find_metric
 from slimline.core.evaluation.slices import SliceBy
-from slimline.errors import ConfigError, ExamplesError
+from slimline.core.evaluation.statistics import share_bounds
+from slimline.core.evaluation.statistics.evidence import Evidence, Question
+from slimline.errors import ConfigError
 
 DIGITS = (SliceBy(features=("digit",)),)
 
@@ -25,11 +25,11 @@ def at_most(limit, metric="accuracy", **options):
     return Threshold(metric=metric, max_drop=limit, **options)
 
 
-def count(config, *parts):
-    """Tallies of parts, each of (slice, both right, worse, better, both wrong)."""
-    tallies = Tallies()
-    metrics = {name: find_metric(name, config.custom_metrics) for name in config.metric_names}
-    random = np.random.default_rng(0)
+def count(config, *parts, copies=1):
+    """Counts of parts, each of (slice, both right, worse, better, both wrong), every example `copies` times."""
+    accumulator = Accumulator()
+    metrics = {name: find_metric(name, config.custom_metrics, config.value_ranges) for name in config.metric_names}
+    first = 0
     for name, right, worse, better, wrong in parts:
         size = right + worse + better + wrong
         labels = np.arange(size) % 2
@@ -37,13 +37,30 @@ def count(config, *parts):
         after = labels ^ np.repeat([0, 1, 0, 1], [right, worse, better, wrong])
         predictions = {"": np.eye(2)[before] * 0.8 + 0.1, "a": np.eye(2)[after] * 0.8 + 0.1}
         slices = [["overall", name] if name else ["overall"]] * size
-        tallies.add(labels, predictions, metrics, slices, random.integers(0, NUM_GROUPS, size))
-    return metrics, tallies
+        for _ in range(copies):
+            accumulator.add(labels, predictions, metrics, slices, np.arange(first, first + size).astype(np.uint64))
+        first += size
+    return metrics, accumulator
 
 
-def judge(config, *parts):
-    metrics, tallies = count(config, *parts)
-    return judge_thresholds(config, metrics, tallies.models[""], tallies.models["a"], tallies.num_examples)
+def judge(config, *parts, copies=1):
+    metrics, accumulator = count(config, *parts, copies=copies)
+    return judge_thresholds(config, metrics, accumulator, accumulator.models["a"])
+
+
+def rule(evidence, limit, is_upper, number=100, level=0.95):
+    config = gate(at_most(0.1), confidence=level)
+    return judge_evidence(
+        "accuracy drop", "overall", evidence, Question(limit, level or 0.95), is_upper, number, config
+    )
+
+
+def sure(value, lower, upper, tail=0.0):
+    return Evidence(value, lower, upper, tail)
+
+
+def point(value):
+    return Evidence(value, value, value, 0.0)
 
 
 def outcomes(verdicts):
@@ -53,8 +70,9 @@ def outcomes(verdicts):
 def test_the_bounds_decide_whether_a_drop_passes_fails_or_is_undecided():
     for worse, expected in ((2, "pass"), (16, "undecided"), (60, "fail")):
         (verdict,) = judge(gate(at_most(0.02)), ("", 900 - worse, worse, 0, 100))
-        drop = intervals.paired_share_drop(worse, 0, 1000, 0.95)
-        assert (verdict.value, verdict.lower, verdict.upper) == (drop.value, drop.lower, drop.upper)
+        assert verdict.value == worse / 1000
+        assert verdict.upper == share_bounds.drop_bound(worse + 1, 0, 1000 - worse, 0.95)
+        assert verdict.p_value == share_bounds.drop_tail(worse + 1, 0, 1000 - worse, 0.02)
         assert (verdict.outcome, verdict.num_examples) == (expected, 1000)
         assert (verdict.more_examples is None) == (expected != "undecided")
 
@@ -62,7 +80,7 @@ def test_the_bounds_decide_whether_a_drop_passes_fails_or_is_undecided():
 def test_without_a_confidence_the_bare_figure_decides():
     for worse, expected in ((19, "pass"), (20, "pass"), (21, "fail")):
         (verdict,) = judge(gate(at_most(0.02), confidence=None), ("", 900 - worse, worse, 0, 100))
-        assert (verdict.outcome, verdict.lower, verdict.upper) == (expected, None, None)
+        assert (verdict.outcome, verdict.lower, verdict.upper, verdict.p_value) == (expected, None, None, None)
         assert "confidence" not in verdict.text
 
 
@@ -70,63 +88,60 @@ def test_without_a_confidence_the_bare_figure_decides():
 def test_losing_as_many_examples_as_allowed_passes_and_one_more_does_not(number, data):
     allowed = data.draw(st.integers(0, number - 1))
     limit = allowed / number
-    assert judge_estimate("drop", "overall", point(allowed / number), limit, True, number, None).outcome == "pass"
-    assert judge_estimate("drop", "overall", point((allowed + 1) / number), limit, True, number, None).outcome == "fail"
-
-
-def point(value):
-    return Estimate(value, value, value)
+    assert rule(point(allowed / number), limit, True, number, None).outcome == "pass"
+    assert rule(point((allowed + 1) / number), limit, True, number, None).outcome == "fail"
 
 
 @pytest.mark.parametrize("value", [1e5, 3e7, 7e9])
 def test_a_figure_of_exactly_the_limit_passes_however_large_it_is(value):
     for limit in (0.1, 0.2, 0.7):
-        assert judge_estimate("mse", "overall", point(value + limit), value + limit, True, 9, 0.95).outcome == "pass"
-        more = value + limit * 1.01 + 0.01
-        assert judge_estimate("mse", "overall", point(more), value + limit, True, 9, 0.95).outcome == "fail"
+        assert rule(point(value + limit), value + limit, True).outcome == "pass"
+        assert rule(point(value + limit * 1.01 + 0.01), value + limit, True).outcome == "fail"
 
 
 @pytest.mark.parametrize("is_upper", [True, False])
-@pytest.mark.parametrize("level", [None, 0.95])
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_what_is_no_number_passes_only_where_it_is_beyond_doubt(value, level, is_upper):
-    verdict = judge_estimate("accuracy", "overall", point(value), 0.5, is_upper, 9, level)
-    assert (verdict.outcome == "pass") == (value == (-math.inf if is_upper else math.inf))
+def test_what_is_no_number_passes_nothing(is_upper):
+    for level in (None, 0.95):
+        assert (
+            rule(Evidence(math.nan, -math.inf, math.inf, 1.0, "who knows"), 0.5, is_upper, 9, level).outcome != "pass"
+        )
 
 
 @pytest.mark.parametrize(
-    ("estimate", "is_upper", "outcome"),
+    ("evidence", "is_upper", "outcome"),
     [
-        (Estimate(0.5, 0.4, 0.6), True, "undecided"),
-        (Estimate(0.5, 0.4, 0.6), False, "undecided"),
-        (Estimate(0.3, 0.2, 0.5), True, "pass"),
-        (Estimate(0.3, 0.2, 0.45), False, "fail"),
-        (Estimate(0.7, 0.5, 0.9), False, "pass"),
-        (Estimate(0.7, 0.51, 0.9), True, "fail"),
-        (Estimate(0.5, -math.inf, math.inf), True, "undecided"),
+        (sure(0.5, 0.4, 0.6), True, "undecided"),
+        (sure(0.5, 0.4, 0.6), False, "undecided"),
+        (sure(0.3, 0.2, 0.5), True, "pass"),
+        (sure(0.3, 0.2, 0.5, tail=0.051), True, "undecided"),
+        (sure(0.3, 0.2, 0.45), False, "fail"),
+        (sure(0.7, 0.5, 0.9), False, "pass"),
+        (sure(0.7, 0.51, 0.9), True, "fail"),
+        (sure(0.5, -math.inf, math.inf), True, "undecided"),
     ],
 )
-def test_the_worse_bound_must_keep_a_limit_to_pass_and_the_better_one_break_it_to_fail(estimate, is_upper, outcome):
-    verdict = judge_estimate("accuracy", "overall", estimate, 0.5, is_upper, 100, 0.95)
+def test_the_worse_bound_must_keep_a_limit_to_pass_and_the_better_one_break_it_to_fail(evidence, is_upper, outcome):
+    verdict = rule(evidence, 0.5, is_upper)
     assert verdict.outcome == outcome
-    assert verdict.lower == (estimate.lower if math.isfinite(estimate.lower) else None)
+    assert verdict.lower == (evidence.lower if math.isfinite(evidence.lower) else None)
 
 
 @given(st.integers(0, 50), st.integers(0, 50), st.integers(0, 500), st.integers(-100, 200))
 def test_nothing_passes_with_confidence_that_fails_without_and_the_reverse(worse, better, same, limit):
-    limit = limit / 1000
-    number = worse + better + same + 1
-    drop = intervals.paired_share_drop(worse, better, number, 0.95)
-    sure = judge_estimate("drop", "overall", drop, limit, True, number, 0.95).outcome
-    bare = judge_estimate("drop", "overall", drop, limit, True, number, None).outcome
-    assert (sure, bare) not in {("pass", "fail"), ("fail", "pass")}
+    part = ("", same + 1, worse, better, 0)
+    threshold = at_most(limit / 1000)
+    (certain,) = judge(gate(threshold), part)
+    (bare,) = judge(gate(threshold, confidence=None), part)
+    assert (certain.outcome, bare.outcome) not in {("pass", "fail"), ("fail", "pass")}
 
 
-def test_smallest_values_of_shares_have_wilsons_bounds():
+def test_smallest_values_of_shares_have_clopper_and_pearsons_bounds():
+    from scipy import stats
+
     (verdict,) = judge(gate(Threshold(metric="accuracy", min_value=0.85)), ("", 900, 0, 0, 100))
-    expected = intervals.share(900, 1000, 0.95)
+    expected = stats.binomtest(900, 1000).proportion_ci(0.9, method="exact")
     assert (verdict.subject, verdict.is_upper, verdict.outcome) == ("accuracy", False, "pass")
-    assert (verdict.value, verdict.lower, verdict.upper) == (expected.value, expected.lower, expected.upper)
+    assert (verdict.lower, verdict.upper) == (pytest.approx(expected.low), pytest.approx(expected.high))
 
 
 def test_errors_have_largest_values():
@@ -137,7 +152,7 @@ def test_errors_have_largest_values():
 
 def test_a_drop_of_an_error_is_what_it_grows_by():
     worse, better = (
-        judge(gate(at_most(0.02, "log_loss")), part)[0] for part in (("", 80, 20, 0, 0), ("", 80, 0, 20, 0))
+        judge(gate(at_most(0.02, "log_loss")), part)[0] for part in (("", 800, 200, 0, 0), ("", 800, 0, 200, 0))
     )
     loss = math.log(0.9) - math.log(0.1)
     assert worse.value == pytest.approx(0.2 * loss)
@@ -145,7 +160,7 @@ def test_a_drop_of_an_error_is_what_it_grows_by():
     assert (worse.outcome, better.outcome) == ("fail", "pass")
 
 
-def test_figures_that_are_no_means_have_bounds_from_groups():
+def test_ratios_have_bounds_that_widen_with_the_confidence():
     (verdict,) = judge(gate(at_most(0.1, "f1"), confidence=0.9), ("", 700, 20, 5, 275))
     assert verdict.lower < verdict.value < verdict.upper
     (wider,) = judge(gate(at_most(0.1, "f1"), confidence=0.99), ("", 700, 20, 5, 275))
@@ -160,22 +175,35 @@ def test_agreement_is_judged_by_its_own_value():
     assert outcomes([drop, value]) == ["pass", "pass"]
 
 
-def test_a_relative_drop_is_a_share_of_the_baselines_value():
-    config = gate(Threshold(metric="accuracy", max_drop=0.1, max_relative_drop=0.1))
-    drop, relative = judge(config, ("", 500, 20, 0, 480))
+def test_a_relative_drop_is_a_share_of_the_baselines_value_which_is_not_sure_either():
+    config = gate(Threshold(metric="accuracy", max_drop=0.2, max_relative_drop=0.2))
+    drop, relative = judge(config, ("", 50, 2, 0, 48))
     assert relative.subject == "accuracy relative drop"
-    for part in ("value", "lower", "upper"):
-        assert getattr(relative, part) == pytest.approx(getattr(drop, part) / 0.52)
+    assert relative.value == pytest.approx(drop.value / 0.52)
+    assert relative.upper > drop.upper / 0.52
 
 
-def test_a_relative_drop_from_nothing_is_refused():
-    with pytest.raises(ExamplesError, match="a baseline whose metric is 0"):
-        judge(gate(Threshold(metric="accuracy", max_relative_drop=0.1)), ("", 0, 0, 10, 90))
+def test_a_relative_drop_from_nothing_is_undecided():
+    (verdict,) = judge(gate(Threshold(metric="accuracy", max_relative_drop=0.1)), ("", 0, 0, 10, 90))
+    assert verdict.outcome == "undecided"
+
+
+def test_three_examples_without_a_difference_decide_nothing():
+    for metric in ("accuracy", "f1", "recall", "auc", "log_loss", "agreement"):
+        (verdict,) = judge(gate(at_most(0.01, metric)), ("", 3, 0, 0, 0))
+        assert verdict.outcome == "undecided", metric
+
+
+def test_copies_of_a_record_are_one_example():
+    (once,) = judge(gate(at_most(0.02)), ("", 485, 8, 0, 7))
+    (ten_times,) = judge(gate(at_most(0.02)), ("", 485, 8, 0, 7), copies=10)
+    assert (ten_times.value, ten_times.upper, ten_times.p_value) == (once.value, once.upper, once.p_value)
+    assert ten_times.num_examples == 5000
 
 
 def test_every_limit_gives_one_verdict_in_the_order_of_the_configuration():
     thresholds = [
-        Threshold(metric="log_loss", max_value=1, max_drop=1, max_relative_drop=1),
+        Threshold(metric="log_loss", max_value=1, max_drop=1, max_relative_drop=0.9),
         Threshold(metric="accuracy", min_value=0.5, max_drop=0.1),
     ]
     subjects = [verdict.subject for verdict in judge(gate(*thresholds), ("", 90, 1, 1, 8))]
@@ -214,68 +242,56 @@ def test_slices_of_few_examples_are_not_judged_and_overall_always_is():
     assert outcomes(judge(gate(at_most(0.5)), ("", 10, 0, 0, 0))) == ["pass"]
 
 
-def test_the_risk_of_error_is_divided_among_the_slices_that_are_judged():
-    parts = [(f"digit={digit}", 95, 1, 1, 3) for digit in range(4)] + [("digit=9", 5, 0, 0, 0)]
+def test_a_limit_is_no_stricter_for_there_being_others():
+    parts = [(f"digit={digit}", 95, 1, 1, 3) for digit in range(4)]
     one, *_ = judge(gate(at_most(0.1, slice="*"), slices=DIGITS), *parts)
-    # Four slices and overall.
-    expected = intervals.paired_share_drop(4, 4, 405, 1 - 0.05 / 5)
-    assert (one.lower, one.upper) == pytest.approx((expected.lower, expected.upper))
-    assert "with 99% confidence" in one.text
-    alone, *_ = judge(gate(at_most(0.1, slice="*"), slices=DIGITS, correction="none"), *parts)
-    assert alone.upper == intervals.paired_share_drop(4, 4, 405, 0.95).upper
-    (single,) = judge(gate(at_most(0.1, slice="digit=1"), slices=DIGITS), *parts)
-    assert single.upper == intervals.paired_share_drop(1, 1, 100, 0.95).upper
+    (alone,) = judge(gate(at_most(0.1)), *parts)
+    assert (one.lower, one.upper, one.p_value) == (alone.lower, alone.upper, alone.p_value)
 
 
-def test_a_metric_without_its_value_in_one_of_the_groups_is_undecided():
-    config = gate(at_most(0.1, "auc"))
-    metrics, tallies = {"auc": find_metric("auc")}, Tallies()
-    # The only positive example is in a group of its own.
-    predictions = {"": np.linspace(0, 1, 40)[:, np.newaxis], "a": np.linspace(0, 1, 40)[:, np.newaxis]}
-    tallies.add((np.arange(40) == 39).astype(int), predictions, metrics, [["overall"]] * 40, np.arange(40) // 2 % 20)
-    (verdict,) = judge_thresholds(config, metrics, tallies.models[""], tallies.models["a"], tallies.num_examples)
-    assert (verdict.outcome, verdict.value, verdict.lower, verdict.upper) == ("undecided", 0, None, None)
+def test_looking_again_costs_width_and_is_refused_to_ratios():
+    (once,) = judge(gate(at_most(0.05)), ("", 900, 5, 5, 90))
+    (again,) = judge(gate(at_most(0.05), looks="anytime"), ("", 900, 5, 5, 90))
+    assert once.upper < again.upper < 0.05
+    (ratio,) = judge(gate(at_most(0.05, "f1"), looks="anytime"), ("", 900, 5, 5, 90))
+    assert ratio.outcome == "undecided"
+    assert "f1 is no mean of examples" in ratio.text
 
 
 @pytest.mark.parametrize(
-    ("estimate", "limit", "is_upper", "level", "text"),
+    ("evidence", "limit", "is_upper", "level", "text"),
     [
         (point(0.25), 0.125, True, None, "accuracy drop 0.25, limit 0.125"),
         (point(0.25), 0.5, False, None, "accuracy drop 0.25, wanted at least 0.5"),
         (
-            Estimate(0.01, 0.001, 0.015),
+            sure(0.01, 0.001, 0.015),
             0.02,
             True,
             0.95,
             "accuracy drop 0.01 (at most 0.015 with 95% confidence), limit 0.02",
         ),
         (
-            Estimate(0.9, 0.8, 0.95),
+            sure(0.9, 0.8, 0.95),
             0.7,
             False,
             0.995,
             "accuracy drop 0.9 (at least 0.8 with 99.5% confidence), wanted at least 0.7",
         ),
-        (
-            Estimate(0.0, -0.02, 0.02),
-            0.01,
-            True,
-            0.95,
-            "accuracy drop 0 (at most 0.02 with 95% confidence), limit 0.01: undecided, about 3,000 more examples "
-            "would decide",
-        ),
-        (
-            Estimate(0.01, -0.02, 0.02),
-            0.01,
-            True,
-            0.95,
-            "accuracy drop 0.01 (at most 0.02 with 95% confidence), limit 0.01: undecided, more examples would not "
-            "decide soon",
-        ),
     ],
 )
-def test_a_verdict_reads_as_a_sentence(estimate, limit, is_upper, level, text):
-    assert judge_estimate("accuracy drop", "overall", estimate, limit, is_upper, 1_000, level).text == text
+def test_a_verdict_reads_as_a_sentence(evidence, limit, is_upper, level, text):
+    assert rule(evidence, limit, is_upper, 1_000, level).text == text
+
+
+def test_an_undecided_limit_says_how_many_fresh_examples_would_decide_and_which_way():
+    (verdict,) = judge(gate(at_most(0.02)), ("", 290, 4, 0, 6))
+    assert (verdict.outcome, verdict.tends_to) == ("undecided", "pass")
+    assert f"about {verdict.more_examples:,} fresh examples would decide with 90% probability, to pass" in verdict.text
+    (verdict,) = judge(gate(at_most(0.02)), ("", 284, 8, 0, 8))
+    assert verdict.tends_to == "fail"
+    (verdict,) = judge(gate(at_most(0.02)), ("", 290, 6, 0, 4))
+    assert (verdict.more_examples, verdict.tends_to) == (None, "")
+    assert "no number of examples would decide soon" in verdict.text
 
 
 @pytest.mark.parametrize(

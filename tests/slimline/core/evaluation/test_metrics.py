@@ -4,7 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
-from slimline.core.evaluation.metrics import METRICS, CustomMetric, Outcome, find_metric, known_metric, metric_direction
+from slimline.core.evaluation.counting import Seen
+from slimline.core.evaluation.metrics import METRICS, CustomMetric, find_metric, known_metric, metric_direction
+from slimline.core.evaluation.statistics.evidence import MetricCounts
 from slimline.errors import ConfigError, ExamplesError
 
 SCORES = np.array([[0.1, 0.7, 0.2], [0.5, 0.3, 0.2], [0.0, 0.4, 0.6]])
@@ -36,10 +38,20 @@ def _own_code(tmp_path, monkeypatch):
 def measure(name, labels, predictions, baseline=None, custom=()):
     metric = find_metric(name, custom)
     labels, predictions = np.asarray(labels), np.asarray(predictions)
-    rows = metric.rows(Outcome(labels, predictions, predictions if baseline is None else np.asarray(baseline)))
-    assert rows.shape[0] == len(labels)
-    assert rows.ndim == 2
-    return metric.value(rows.sum(axis=0), len(labels))
+    seen = Seen(labels, predictions, predictions if baseline is None else np.asarray(baseline))
+    return metric.statistic.values(counted(metric, seen))[1]
+
+
+def counted(metric, *batches):
+    counts = MetricCounts.empty()
+    for seen in batches:
+        found = metric.count(seen)
+        if found.codes is not None:
+            assert len(found.codes) == len(seen.labels)
+            counts.joint.add(found.codes)
+        if found.numbers is not None:
+            counts.moments.add(*found.numbers)
+    return counts
 
 
 def draw(seed, classes, size=200):
@@ -162,18 +174,13 @@ def test_sqnr_is_finite_where_nothing_differs_and_where_there_is_no_signal():
 
 @pytest.mark.parametrize("name", [*METRICS, "top_2_accuracy"])
 @given(seed=SEEDS, cut=st.integers(1, 29))
-def test_rows_of_batches_add_up_to_those_of_the_whole(name, seed, cut):
+def test_counts_of_batches_are_those_of_the_whole(name, seed, cut):
     random = np.random.default_rng(seed)
     labels = np.eye(4)[random.integers(0, 4, 30)]
     predictions, baseline = random.random((2, 30, 4), np.float32)
     metric = find_metric(name)
-    parts = [
-        metric.rows(Outcome(labels[part], predictions[part], baseline[part])) for part in (slice(cut), slice(cut, None))
-    ]
-    whole = metric.rows(Outcome(labels, predictions, baseline))
-    np.testing.assert_array_equal(np.concatenate(parts), whole)
-    assert not metric.counts or np.array_equal(whole, whole.astype(np.int64))
-    assert metric.kind == "ratio" or whole.shape == (30, 1)
+    parts = [Seen(labels[part], predictions[part], baseline[part]) for part in (slice(cut), slice(cut, None))]
+    assert counted(metric, *parts) == counted(metric, Seen(labels, predictions, baseline))
 
 
 @pytest.mark.parametrize(
@@ -276,3 +283,14 @@ def test_errors_are_better_when_they_are_less():
         "reconstruction_error",
     }
     assert metric_direction("top_5_accuracy", {})
+
+
+@pytest.mark.usefixtures("_own_code")
+def test_numbers_out_of_the_range_that_was_given_are_refused():
+    own = CustomMetric(name="distance", function="own_metrics.distance", higher_is_better=False)
+    metric = find_metric("distance", (own,), {"distance": (0.0, 3.0)})
+    seen = Seen(np.array([0.0]), np.array([[4.0]]), np.array([[1.0]]))
+    with pytest.raises(ExamplesError, match="4 on one example, by the candidate"):
+        metric.count(seen)
+    with pytest.raises(ExamplesError, match="by the baseline"):
+        find_metric("mean_absolute_error", (), {"mean_absolute_error": (0.0, 0.5)}).count(seen)

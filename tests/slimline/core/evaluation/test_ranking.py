@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from slimline.core.evaluation.gates import WeightedGoal
 from slimline.core.evaluation.judging import Verdict
-from slimline.core.evaluation.ranking import Contender, nearest_miss, pareto_members, rank
+from slimline.core.evaluation.ranking import Contender, nearest_miss, pareto_members, rank_candidates
 
 SMALL = st.integers(1, 3)
 CONTENDERS = st.builds(
@@ -32,7 +32,7 @@ def test_the_best_by_the_goal_is_first_then_the_smaller_then_the_first_name(cont
     }[goal]
     expected = sorted(contenders, key=lambda name: (key(contenders[name]), contenders[name].gzip_bytes, name))
     for names in (sorted(contenders), sorted(contenders, reverse=True)):
-        assert rank({name: contenders[name] for name in names}, goal) == expected
+        assert rank_candidates({name: contenders[name] for name in names}, goal) == expected
 
 
 def test_weights_say_which_of_several_goals_counts_more():
@@ -41,28 +41,28 @@ def test_weights_say_which_of_several_goals_counts_more():
         "middle": Contender(0.02, 1, 180, 5.0),
         "accurate": Contender(0.0, 1, 500, 5.0),
     }
-    assert rank(contenders, goals(smallest=1, most_accurate=1))[0] == "middle"
-    assert rank(contenders, goals(smallest=10, most_accurate=1))[0] == "small"
-    assert rank(contenders, goals(smallest=1, most_accurate=10))[0] == "accurate"
-    assert rank(contenders, goals(fastest=1))[0] == "small"
+    assert rank_candidates(contenders, goals(smallest=1, most_accurate=1))[0] == "middle"
+    assert rank_candidates(contenders, goals(smallest=10, most_accurate=1))[0] == "small"
+    assert rank_candidates(contenders, goals(smallest=1, most_accurate=10))[0] == "accurate"
+    assert rank_candidates(contenders, goals(fastest=1))[0] == "small"
 
 
 @given(ANY, st.floats(0.1, 10))
 def test_the_unit_of_a_figure_and_the_scale_of_the_weights_do_not_matter(contenders, factor):
     scaled = {name: replace(one, latency_ms=one.latency_ms * 4) for name, one in contenders.items()}
-    plain = rank(contenders, goals(smallest=1, fastest=2))
-    assert rank(scaled, goals(smallest=1, fastest=2)) == plain
-    assert rank(contenders, goals(smallest=4, fastest=8)) == plain
+    plain = rank_candidates(contenders, goals(smallest=1, fastest=2))
+    assert rank_candidates(scaled, goals(smallest=1, fastest=2)) == plain
+    assert rank_candidates(contenders, goals(smallest=4, fastest=8)) == plain
 
 
 @given(ANY)
 def test_the_choice_by_weights_is_one_that_no_other_beats(contenders):
-    best = rank(contenders, goals(smallest=1, fastest=1, most_accurate=1))[0]
+    best = rank_candidates(contenders, goals(smallest=1, fastest=1, most_accurate=1))[0]
     assert best in pareto_members(contenders)
 
 
 def test_nobody_is_ranked_of_nobody():
-    assert rank({}, "smallest") == []
+    assert rank_candidates({}, "smallest") == []
     assert pareto_members({}) == []
     assert nearest_miss({}) is None
 

@@ -7,14 +7,18 @@ import pytest
 import tf_keras
 from sklearn import metrics as reference
 
-from slimline.core.evaluation.accumulators import Tallies
-from slimline.core.evaluation.evaluator import Candidate, Evaluator
+from slimline.core.evaluation.accumulators import Accumulator
+from slimline.core.evaluation.counting import Seen
+from slimline.core.evaluation.evaluator import Evaluator
 from slimline.core.evaluation.gates import GateConfig, Threshold
-from slimline.core.evaluation.intervals import Estimate, num_examples_to_decide
 from slimline.core.evaluation.measurement import measure as measure_file
-from slimline.core.evaluation.metrics import METRICS, CustomMetric, Outcome
-from slimline.core.evaluation.ranking import Contender, rank
+from slimline.core.evaluation.metrics import METRICS, CustomMetric
+from slimline.core.evaluation.ranking import Contender, rank_candidates
+from slimline.core.evaluation.running_candidate import Candidate
 from slimline.core.evaluation.slices import SliceBy, slice_names
+from slimline.core.evaluation.statistics.evidence import MetricCounts, Question
+from slimline.core.evaluation.statistics.planning import plan_examples
+from slimline.core.evaluation.statistics.shares import ShareStatistic
 from slimline.core.examples.configuration import ExamplesConfig
 from slimline.core.quantization.configuration import QuantizationConfig
 from slimline.core.quantization.conversion import quantize
@@ -24,8 +28,13 @@ from tests.records import tf_example
 
 
 def measure(name, labels, predictions):
-    rows = METRICS[name].rows(Outcome(np.asarray(labels), np.asarray(predictions), np.asarray(predictions)))
-    return METRICS[name].value(rows.sum(axis=0), len(labels))
+    seen = Seen(np.asarray(labels), np.asarray(predictions), np.asarray(predictions))
+    counts, counted = MetricCounts.empty(), METRICS[name].count(seen)
+    if counted.codes is not None:
+        counts.joint.add(counted.codes)
+    if counted.numbers is not None:
+        counts.moments.add(*counted.numbers)
+    return METRICS[name].statistic.values(counts)[1]
 
 
 def test_a_zero_drop_of_sqnr_is_refused():
@@ -44,32 +53,32 @@ def test_sums_of_numbers_do_not_depend_on_the_batches():
     labels, predictions = random.integers(0, 3, 40), {n: random.random((40, 3), np.float32) for n in ("", "a")}
     found = []
     for size in (40, 7):
-        tallies = Tallies()
+        counted = Accumulator()
         for start in range(0, 40, size):
             part = slice(start, start + size)
-            tallies.add(
+            counted.add(
                 labels[part],
                 {n: v[part] for n, v in predictions.items()},
                 {"log_loss": METRICS["log_loss"]},
                 [["overall"]] * len(labels[part]),
-                np.arange(40)[part] % 3,
+                np.arange(40, dtype=np.uint64)[part],
             )
-        tally = tallies.models["a"]
+        model = counted.models["a"]
         key = ("overall", "log_loss")
-        found.append((tally.sums[key].tolist(), tally.squares[key], tally.pairs[key]))
+        found.append(model.metrics[key])
     assert found[0] == found[1]
 
 
 def test_metrics_that_compare_with_the_baseline_need_no_other_metric():
-    tallies = Tallies()
-    tallies.add(
+    counted = Accumulator()
+    counted.add(
         np.zeros(2),
         {"": np.eye(2), "a": np.eye(2)},
         {"agreement": METRICS["agreement"]},
         [["overall"]] * 2,
-        np.zeros(2, int),
+        np.arange(2, dtype=np.uint64),
     )
-    assert "" in tallies.models
+    assert "" in counted.models
 
 
 def test_memory_is_that_of_the_model_and_not_hidden_by_that_of_the_parent():
@@ -106,23 +115,21 @@ def test_a_slice_that_is_named_and_too_small_to_be_judged_blesses_nothing():
     config = GateConfig(
         thresholds=(Threshold(metric="accuracy", max_drop=0, slice="digit=1"),), slices=(SliceBy(features=("digit",)),)
     )
-    tallies = Tallies()
-    tallies.add(
+    counted = Accumulator()
+    counted.add(
         np.zeros(5),
         {"": np.eye(2)[[0] * 5], "a": np.eye(2)[[1] * 5]},
         {"accuracy": METRICS["accuracy"]},
         [["overall", "digit=1"]] * 5,
-        np.arange(5),
+        np.arange(5, dtype=np.uint64),
     )
-    verdicts = judge_thresholds(
-        config, {"accuracy": METRICS["accuracy"]}, tallies.models[""], tallies.models["a"], tallies.num_examples
-    )
+    verdicts = judge_thresholds(config, {"accuracy": METRICS["accuracy"]}, counted, counted.models["a"])
     assert _decide(verdicts, config) != "pass"
 
 
 def test_an_unknown_latency_comes_last():
     contenders = {"a": Contender(0, 1, 1, None), "b": Contender(0, 1, 5, 9.0), "c": Contender(0, 1, 9, 2.0)}
-    assert rank(contenders, "fastest") == ["c", "b", "a"]
+    assert rank_candidates(contenders, "fastest") == ["c", "b", "a"]
 
 
 def test_buckets_of_large_numbers_have_names_of_their_own():
@@ -134,7 +141,10 @@ def test_buckets_of_large_numbers_have_names_of_their_own():
 
 
 def test_a_limit_that_all_but_equals_the_figure_is_no_overflow():
-    assert num_examples_to_decide(Estimate(0.0, -0.1, 0.1), 1e-300, 10) is None
+    counts = MetricCounts.empty()
+    counts.joint.by_code = {3: 8, 2: 1, 1: 1}
+    plan = plan_examples(counts, ShareStatistic().drop, Question(1e-300, 0.95), 10, is_upper=True)
+    assert plan.num_examples is None
 
 
 def test_two_metrics_of_one_name_are_refused():
@@ -190,7 +200,7 @@ def test_threads_of_one_worker_do_not_mix_their_batches(trained, schema, digits,
         for thread in threads:
             thread.join(60)
         assert not errors
-        merged = Tallies()
+        merged = Accumulator()
         for one in done:
             merged.merge(one)
         assert merged.models["a"].failure == ""

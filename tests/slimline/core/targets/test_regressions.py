@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from slimline.core.evaluation.accumulators import Tallies
+from slimline.core.evaluation.accumulators import Accumulator
 from slimline.core.evaluation.metrics import find_metric
 from slimline.core.targets import edgetpu, gpu
 from slimline.core.targets.device import read_measurement
@@ -95,8 +95,8 @@ def test_a_backslash_is_shown_once(name):
 
 
 def test_a_gate_on_agreement_alone_counts_the_baseline_too():
-    tallies = Tallies()
+    counted = Accumulator()
     scores = np.array([[0.1, 0.9]], np.float32)
     metrics = {"agreement": find_metric("agreement", ())}
-    tallies.add(np.array([1]), {"": scores, "int8": scores}, metrics, [["overall"]], np.array([0]))
-    assert "" in tallies.models
+    counted.add(np.array([1]), {"": scores, "int8": scores}, metrics, [["overall"]], np.zeros(1, np.uint64))
+    assert "" in counted.models

@@ -11,7 +11,7 @@ def class_scores(predictions: np.ndarray) -> np.ndarray:
     return np.concatenate([1 - scores, scores], axis=1) if scores.shape[1] == 1 else scores
 
 
-def decide(predictions: np.ndarray) -> np.ndarray:
+def predicted_classes(predictions: np.ndarray) -> np.ndarray:
     """Returns the class of the largest score, or for one probability 1 from one half on; of shape (batch,)."""
     scores = predictions.reshape(len(predictions), -1)
     return (scores[:, 0] >= 0.5).astype(np.int64) if scores.shape[1] == 1 else scores.argmax(axis=1)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_np
 
-from slimline.core.evaluation.decisions import class_numbers, class_scores, decide, one_hot, require_labels
+from slimline.core.evaluation.classes import class_numbers, class_scores, one_hot, predicted_classes, require_labels
 from slimline.errors import ExamplesError
 
 SCORES = np.array([[0.1, 0.7, 0.2], [0.5, 0.3, 0.2], [0.0, 0.4, 0.6]])
@@ -12,10 +12,10 @@ PROBABILITIES = np.array([[0.5], [0.49], [0.9], [0.0]])
 
 
 def test_the_largest_score_decides_and_of_one_probability_one_half():
-    assert decide(SCORES).tolist() == [1, 0, 2]
-    assert decide(SCORES.reshape(3, 1, 3)).tolist() == [1, 0, 2]
-    assert decide(PROBABILITIES).tolist() == [1, 0, 1, 0]
-    assert decide(PROBABILITIES[:, 0]).tolist() == [1, 0, 1, 0]
+    assert predicted_classes(SCORES).tolist() == [1, 0, 2]
+    assert predicted_classes(SCORES.reshape(3, 1, 3)).tolist() == [1, 0, 2]
+    assert predicted_classes(PROBABILITIES).tolist() == [1, 0, 1, 0]
+    assert predicted_classes(PROBABILITIES[:, 0]).tolist() == [1, 0, 1, 0]
 
 
 @given(st_np.arrays(np.float64, (7, 1), elements=st.floats(0, 1)))
@@ -24,7 +24,7 @@ def test_one_probability_decides_as_the_two_scores_that_it_stands_for(probabilit
     assert scores.shape == (7, 2)
     np.testing.assert_allclose(scores.sum(axis=1), 1)
     certain = probabilities[:, 0] != 0.5
-    np.testing.assert_array_equal(decide(scores)[certain], decide(probabilities)[certain])
+    np.testing.assert_array_equal(predicted_classes(scores)[certain], predicted_classes(probabilities)[certain])
 
 
 @pytest.mark.parametrize(
