@@ -1,5 +1,4 @@
 import os
-from fractions import Fraction
 
 import apache_beam as beam
 import numpy as np
@@ -85,13 +84,13 @@ def expected(job, records, tmp_path_factory):
 
 
 def test_everything_is_counted_once(expected, records):
-    numbers, models = expected
-    assert sum(numbers["overall"]) == len(records)
+    numbers, keys, models = expected
+    assert numbers["overall"] == len(records) == len(keys["overall"])
     assert set(models) == {"", "float32", "float16", "missing"}
-    assert models["missing"][0] == {}
-    assert models["missing"][4].startswith("no file ")
-    assert models["float32"][4] == ""
-    assert isinstance(models["float32"][1]["overall", "accuracy"], Fraction)
+    assert models["missing"].metrics == {}
+    assert models["missing"].failure.startswith("no file ")
+    assert models["float32"].failure == ""
+    assert sum(models["float32"].metrics["overall", "accuracy"].joint.by_code.values()) == len(records)
 
 
 def test_the_counts_are_the_same_however_the_files_are_sharded(job, records, expected, tmp_path):

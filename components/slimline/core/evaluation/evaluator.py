@@ -183,9 +183,10 @@ class Evaluator:
             )
 
     def _predict_baseline(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        # Some layers swallow NaN, and then a candidate would be blamed for it.
+        require_finite_inputs(inputs)
         predictions = np.asarray(self._run_baseline([tf.constant(inputs[name]) for name in self._baseline.input_names]))
         if not np.isfinite(predictions).all():
-            require_finite_inputs(inputs)
             raise ModelError("a baseline that predicts NaN or infinity", "finite predictions", "train it again")
         return predictions
 

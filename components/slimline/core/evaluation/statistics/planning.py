@@ -65,7 +65,10 @@ def plan_examples(
     if distance == 0 or not math.isfinite(reach):
         return Plan(None, "")
     level, power = float(stats.norm.ppf(question.level)), float(stats.norm.ppf(POWER))
-    factor = max(1.0, ((level + power) / level * reach / abs(distance)) ** 2)
+    root = (level + power) / level * reach / abs(distance)
+    if root**2 * num_examples > _MAX_EXAMPLES if root < _MAX_EXAMPLES else True:
+        return Plan(None, "")
+    factor = max(1.0, root**2)
     for _ in range(_MAX_STEPS):
         if factor * num_examples > _MAX_EXAMPLES:
             return Plan(None, "")
