@@ -159,7 +159,7 @@ class _Watch:
 
     def __init__(self, plan: Mapping[str, Any]) -> None:
         # ML Metadata takes half a second to import: only who runs a pipeline pays for it.
-        from slimline.running.outcome import open_planned_store
+        from slimline.running.planned_store import open_planned_store
 
         self._plan = plan
         self._store = open_planned_store(plan)

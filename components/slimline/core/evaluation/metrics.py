@@ -10,11 +10,11 @@ from pydantic import Field
 from slimline.core.config import Config
 from slimline.core.evaluation import counting
 from slimline.core.evaluation.counting import Counted, Seen
+from slimline.core.evaluation.own_metric import OwnStatistic, own_counter
 from slimline.core.evaluation.statistics.areas import AreaStatistic
 from slimline.core.evaluation.statistics.confusion import ConfusionStatistic
 from slimline.core.evaluation.statistics.evidence import Statistic
 from slimline.core.evaluation.statistics.means import MeanStatistic, Range
-from slimline.core.evaluation.statistics.own import OwnStatistic, own_counter
 from slimline.core.evaluation.statistics.shares import ShareStatistic
 from slimline.core.evaluation.statistics.smooth import SmoothStatistic
 from slimline.core.user_code import load_function

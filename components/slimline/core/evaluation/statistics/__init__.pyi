@@ -1,0 +1,10 @@
+from .areas import AreaStatistic as AreaStatistic
+from .confusion import ConfusionStatistic as ConfusionStatistic
+from .evidence import Evidence as Evidence
+from .evidence import MetricCounts as MetricCounts
+from .evidence import Question as Question
+from .evidence import Statistic as Statistic
+from .means import MeanStatistic as MeanStatistic
+from .selection import adjust as adjust
+from .shares import ShareStatistic as ShareStatistic
+from .smooth import SmoothStatistic as SmoothStatistic
