@@ -316,12 +316,12 @@ def test_845_mb_of_output_fill_no_disk(functions, tmp_path):
 
 
 def test_temporary_files_go_with_the_child(functions):
-    assert not os.path.exists(run_isolated(functions.temporary, time_limit_s=30))
+    assert not pathlib.Path(run_isolated(functions.temporary, time_limit_s=30)).exists()
     with pytest.raises(IsolatedError) as crashed:
         run_isolated(functions.temporary_and_die, time_limit_s=30)
     path = crashed.value.output.splitlines()[-1]
     assert path.startswith("/")
-    assert not os.path.exists(os.path.dirname(path))
+    assert not pathlib.Path(path).parent.exists()
 
 
 def _has_ended(pid, seconds=15):

@@ -149,7 +149,7 @@ def _encode_array(value: Any, raw: list[Any]) -> Any:
     if array.dtype.kind not in _NUMBERS_AND_TEXT:
         raise TypeError(f"an array of {array.dtype} can't be sent: only numbers, booleans and text of fixed length can")
     contiguous = np.ascontiguousarray(array)
-    raw.append(memoryview(contiguous.reshape(-1).view(np.uint8)) if array.size else b"")
+    raw.append(contiguous.reshape(-1).view(np.uint8).data if array.size else b"")
     return ["array" if isinstance(value, np.ndarray) else "scalar", len(raw) - 1, array.dtype.str, list(array.shape)]
 
 

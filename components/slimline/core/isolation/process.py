@@ -202,6 +202,8 @@ class IsolatedProcess:
         return self._dead
 
     def _kill(self) -> None:
+        if self._child.returncode is not None:
+            return
         # The group lives on while anything that the child started does.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._child.pid, signal.SIGKILL)
