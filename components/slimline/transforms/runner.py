@@ -27,6 +27,9 @@ def pinned_arguments(arguments: Sequence[str]) -> list[str]:
       ConfigError: An option or the runner is unknown: Beam itself passes over options that it does not know.
     """
     pinned = list(arguments)
+    # TFX's container entry point hands on what it was called with, its own name first.
+    if pinned and not pinned[0].startswith("-"):
+        pinned = pinned[1:]
     parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
     parser.add_argument("--runner")
     parsed, others = _parse(parser, pinned)

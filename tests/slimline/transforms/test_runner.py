@@ -96,3 +96,12 @@ def test_a_value_that_beam_does_not_take_is_refused_with_its_reason(argument, re
     assert argument in error.found
     assert reason in error.found
     assert capsys.readouterr() == ("", "")
+
+
+def test_the_name_of_the_program_that_tfx_hands_on_is_no_option():
+    """`kubeflow_v2_run_executor` gives Beam all that it does not know of its own arguments, its own name first."""
+    assert pinned_arguments(["/app/kubeflow_v2_run_executor.py", "--direct_num_workers=2"]) == pinned_arguments(
+        ["--direct_num_workers=2"]
+    )
+    with pytest.raises(ConfigError):
+        pinned_arguments(["--direct_num_workers=2", "stray"])

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 import tf_keras
 
@@ -13,7 +14,7 @@ from slimline.core.quantization.backends.converter import ConverterConversion, c
 from slimline.core.quantization.configuration import QuantizationConfig
 from slimline.core.schemes import CALIBRATED_SCHEMES
 from slimline.core.tflite.flatbuffer import float_operations
-from slimline.errors import ConfigError, ModelError
+from slimline.errors import ConfigError, ExamplesError, ModelError
 
 
 def quantize(model: TrainedModel, config: QuantizationConfig, representative: Representative | None = None) -> bytes:
@@ -140,7 +141,10 @@ def require_integers(content: bytes, name: str) -> None:
 
 
 def _require_records(representative: Representative | None, input_names: Sequence[str]) -> None:
-    """Refuses calibration without a record, which leaves the model in float and says nothing, or with other inputs."""
+    """Refuses calibration without a record, which leaves the model in float and says nothing, or with other inputs.
+
+    NaN and infinity are refused as well: one infinite value ends the converter's process with a segmentation fault.
+    """
     if representative is None:
         return
     record = next(iter(representative()), None)
@@ -152,3 +156,12 @@ def _require_records(representative: Representative | None, input_names: Sequenc
             f"the model's inputs {', '.join(sorted(input_names))}",
             "name the arrays after the inputs",
         )
+    for number, record in enumerate(representative(), start=1):
+        for name, values in record.items():
+            array = np.asarray(values)
+            if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+                raise ExamplesError(
+                    f"NaN or infinity in {name!r} of calibration record {number}",
+                    "finite numbers in every record",
+                    "clean the records, or fill what is missing before they are sampled",
+                )

@@ -201,6 +201,20 @@ def _end(name: str, tensor: Any) -> End:
     )
 
 
+def keeps_state(content: bytes) -> bool:
+    """Returns whether a file keeps values from one inference to the next, as a fused LSTM does in variable tensors.
+
+    Whoever runs it on independent examples has to reset them before each
+    (https://ai.google.dev/edge/api/tflite/python/tf/lite/Interpreter#reset_all_variables).
+
+    Args:
+      content: Bytes of a `.tflite` file.
+    """
+    model: Any = schema.ModelT.InitFromPackedBuf(content, 0)
+    tensors = (tensor for graph in model.subgraphs for tensor in graph.tensors)
+    return any(tensor.isVariable or TYPE_NAMES[tensor.type] == "resource" for tensor in tensors)
+
+
 def has_select_ops(content: bytes) -> bool:
     """Returns whether a file needs operations of TensorFlow itself, which no accelerator has."""
     model: Any = schema.ModelT.InitFromPackedBuf(content, 0)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from slimline.core.tflite.flatbuffer import End, signature_ends
+from slimline.core.tflite.flatbuffer import End, keeps_state, signature_ends
 from slimline.names import schema_versions
 
 
@@ -36,12 +36,14 @@ class IoSpec:
       outputs: Sorted by name.
       preprocessing: What has to be done to a feature before, in words.
       label_names: Names of the classes in their order; empty when unknown.
+      reset_state: Whether the app must call `reset_all_variables` before each example, as it was when it was judged.
     """
 
     inputs: tuple[InputEnd, ...]
     outputs: tuple[End, ...]
     preprocessing: str
     label_names: tuple[str, ...]
+    reset_state: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Returns it for JSON, with the formulas from stored to real values and back."""
@@ -51,6 +53,7 @@ class IoSpec:
             "outputs": [_describe(end) for end in self.outputs],
             "preprocessing": self.preprocessing,
             "label_names": list(self.label_names),
+            "reset_state": self.reset_state,
             "stored": "stored = clip(round(real / scale) + zero_point)",
             "real": "real = (stored - zero_point) * scale",
         }
@@ -82,7 +85,7 @@ def describe_ends(
         )
         for end in given
     ]
-    return IoSpec(tuple(described), made, preprocessing, tuple(label_names))
+    return IoSpec(tuple(described), made, preprocessing, tuple(label_names), keeps_state(content))
 
 
 def _describe_input(end: InputEnd) -> dict[str, Any]:

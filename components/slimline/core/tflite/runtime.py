@@ -9,7 +9,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from slimline.core.internals.litert import tensor_details
-from slimline.core.tflite.flatbuffer import has_select_ops
+from slimline.core.tflite.flatbuffer import has_select_ops, keeps_state
 from slimline.errors import ModelError
 
 _WARM_UP_RUNS = 10
@@ -50,6 +50,7 @@ class TFLiteModel:
         try:
             self._interpreter = _interpreter(content, observed=observed)
             self._interpreter.allocate_tensors()
+            self._keeps_state = keeps_state(content)
             signatures = list(self._interpreter.get_signature_list())
             self._inputs, self._outputs = self._ends(signatures[0]) if signatures else ({}, {})
             self._fix_batch()
@@ -162,6 +163,8 @@ class TFLiteModel:
         durations_ms: list[float] = []
         started = time.perf_counter()
         while len(durations_ms) < _TIMED_RUNS and time.perf_counter() - started < _TIMED_SECONDS:
+            if self._keeps_state:
+                self._interpreter.reset_all_variables()
             before = time.perf_counter()
             self._interpreter.invoke()
             durations_ms.append((time.perf_counter() - before) * 1e3)
@@ -170,6 +173,9 @@ class TFLiteModel:
 
     def _run(self, stored: Mapping[int, np.ndarray]) -> None:
         try:
+            # Examples are independent: what a recurrent layer remembers of one is none of the next one's business.
+            if self._keeps_state:
+                self._interpreter.reset_all_variables()
             for tensor, values in stored.items():
                 self._interpreter.set_tensor(tensor, values)
             self._interpreter.invoke()
