@@ -94,7 +94,8 @@ def test_what_other_libraries_keep_to_themselves_is_used_in_one_module_for_each(
     for path in SOURCES.rglob("*.py"):
         name = path.relative_to(SOURCES).as_posix()
         if not name.startswith(INTERNALS):
-            lines = path.read_text().splitlines()
+            # Documented, whatever its name looks like.
+            lines = [line for line in path.read_text().splitlines() if "os._exit(" not in line]
             found += [f"{name}: {line.strip()}" for line in lines if DEEP.search(line) or PRIVATE.search(line)]
     assert not found
 
