@@ -1,5 +1,5 @@
 # `make demo` and `make test` each work as the only command on a fresh machine.
-.PHONY: demo test check format lock clean
+.PHONY: demo test check format bench lock clean
 
 BIN := .venv/bin
 # Only the newest of these makes the environment out of date.
@@ -21,6 +21,10 @@ check: $(ENV)
 format: $(ENV)
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+# Takes two hours; `python -m benchmarks --list` says what there is, and what each part takes.
+bench: $(ENV)
+	$(BIN)/python -m benchmarks
 
 # No index addresses are written: whoever installs chooses the index.
 lock: | $(BIN)/uv

@@ -1,12 +1,10 @@
-"""How often the gate errs, and how often it can't tell: simulated pairs of models whose true drop is known.
+"""How often the gate errs, and how often it can't tell.
 
-Run: `python -m benchmarks.decisions [--quick] [--picture docs/images/power.svg]`. Each pair lies exactly at the limit,
-so that it must be blessed in at most 5% of the runs at a confidence of 95%. It exits with 1 when a case is above that
-by more than three standard errors of the simulation.
+Pairs of models are simulated whose true drop is known: it lies exactly at the limit, so that a pair must be blessed in
+at most 5% of the runs at a confidence of 95%. A case that is above that by more than three standard errors of the
+simulation is marked, and counted in the ratio. The picture of `docs/validation.md` is drawn from the same simulation.
 """
 
-import argparse
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ import matplotlib
 import numpy as np
 from scipy import stats
 
+from benchmarks.board import Board, Column
 from benchmarks.simulated import World, area_world, confusion_world, mean_world, share_world
 from slimline.core.evaluation.statistics.areas import AreaStatistic
 from slimline.core.evaluation.statistics.confusion import ConfusionStatistic
@@ -25,6 +24,7 @@ from slimline.core.evaluation.statistics.shares import ShareStatistic
 matplotlib.use("svg")
 from matplotlib import pyplot
 
+PICTURE = Path(__file__).parent.parent / "docs" / "images" / "power.svg"
 LEVEL = 0.95
 LIMIT = 0.01
 DROPS = (-0.01, -0.005, 0.0, 0.0025, 0.005, 0.0075, 0.01, 0.0125, 0.015, 0.02)
@@ -72,10 +72,10 @@ def at_the_limit(*, quick: bool) -> Iterator[Case]:
                 name = f"{kind}, classes of {shares}%, {'all' if spread else 'the rarest'} lose"
                 for number in sizes:
                     yield _case(world, name, world.drop, number, runs)
-    for prevalence in (0.1, 0.5) if quick else (0.02, 0.1, 0.5):
-        area = area_world(AreaStatistic(), prevalence, LIMIT)
+    for share in (0.1, 0.5) if quick else (0.02, 0.1, 0.5):
+        area = area_world(AreaStatistic(), share, LIMIT)
         for number in sizes:
-            yield _case(area, f"AUC, {100 * prevalence:g}% positives", area.drop, number, runs // 3)
+            yield _case(area, f"AUC, {100 * share:g}% positives", area.drop, number, runs // 3)
     for name, (values, chances), limits in (
         ("errors of 10 on 0.1%, range 10", OUTLIERS, Range(0, 10)),
         ("dense differences, range 1", DENSE, Range(0, 1)),
@@ -142,27 +142,30 @@ def draw(path: Path) -> None:
         figure.savefig(path, metadata={"Date": None, "Creator": None})
 
 
-def main() -> None:
-    """Prints a row per case, and draws the picture when a path is given."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer cases and runs: about a minute")
-    parser.add_argument("--picture", type=Path, help="SVG to draw")
-    options = parser.parse_args()
-    print("| case, true drop at the limit | examples | blessed |\n|---|---|---|")
-    above = False
-    for case in (*at_the_limit(quick=options.quick), *of_several(quick=options.quick)):
-        above = above or case.is_above
-        mark = " (above the level)" if case.is_above else ""
-        print(f"| {case.name} | {case.num_examples:,} | {100 * case.blessed:.1f}%{mark} |", flush=True)
-    print("\n| accuracy, no drop, differing | examples | blessed | score test |\n|---|---|---|---|")
+def run(board: Board) -> None:
+    """Writes a row per case, and draws the picture."""
+    table = board.table(
+        "The true drop at the limit",
+        "case",
+        Column("examples", ",.0f"),
+        Column("blessed", ".1%"),
+        Column("runs", ",.0f"),
+        "above the level",
+    )
+    cases = []
+    for case in (*at_the_limit(quick=board.quick), *of_several(quick=board.quick)):
+        cases.append(case)
+        table.row(case.name, case.num_examples, case.blessed, case.num_runs, "yes" if case.is_above else "")
+    board.ratio("cases above the level by three standard errors", sum(case.is_above for case in cases), at_most=0)
+    table = board.table(
+        "Accuracy, no drop: how often it is blessed, beside the score test of Tango (1998), which errs at the limit",
+        Column("differing", ".0%"),
+        Column("examples", ",.0f"),
+        Column("blessed", ".0%"),
+        Column("score test", ".0%"),
+    )
     for differing in (0.02, 0.06):
-        for number in (500, 2_000) if options.quick else (500, 1_000, 2_000, 5_000):
-            ours, theirs = exact_power(differing, number, 1_000)
-            print(f"| {100 * differing:g}% | {number:,} | {100 * ours:.0f}% | {100 * theirs:.0f}% |", flush=True)
-    if options.picture:
-        draw(options.picture)
-    sys.exit(above)
-
-
-if __name__ == "__main__":
-    main()
+        for number in (500, 2_000) if board.quick else (500, 1_000, 2_000, 5_000):
+            table.row(differing, number, *exact_power(differing, number, 1_000))
+    if not board.quick:
+        draw(PICTURE)

@@ -1,7 +1,7 @@
-"""What Slimline's quantization costs and gains beside the plain converter: `python -m benchmarks.quantization`.
+"""What quantization costs beside the plain converter.
 
-First the same int8 file by both, in turns: bytes, accuracy, seconds, and what the checks add. Then a model that plain
-int8 breaks, and what selective quantization makes of it.
+int8 with the same 256 records, medians of five rounds in turns. The checks, whose seconds stand apart, run the file
+on 100 records and look at every operation on 32, each in a process of its own.
 """
 
 import io
@@ -10,26 +10,24 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import redirect_stdout
+from functools import partial
 
-import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from benchmarks.collaborative import build_residual
+from benchmarks.board import Board, Column, Table
 from benchmarks.data import Task, digits, train_float
+from benchmarks.small_networks import build_residual
 from slimline.core.quantization.configuration import QuantizationConfig
 from slimline.core.quantization.conversion import quantize
 from slimline.core.quantization.packaging import InputOrigins, package
-from slimline.core.quantization.production import Product, produce
-from slimline.core.quantization.selective_config import SelectiveConfig
+from slimline.core.quantization.production import Product
 from slimline.core.tflite.provenance import describe_origin
 from slimline_pipelines.digits.trainer import build_model
 
 _ROUNDS = 5
 _NUM_RECORDS = 256
 _INT8 = QuantizationConfig(scheme="int8")
-# Factor on the channels that are made large, as a network without normalization may have them.
-_WIDE = 3_000.0
 
 
 def convert_plainly(model: tf_keras.Model, task: Task) -> bytes:
@@ -55,39 +53,14 @@ def with_checks(model: tf_keras.Model, task: Task, content: bytes, float_content
     return package(model, _INT8, product, representative, inputs=InputOrigins({}, ""), origin=origin).content
 
 
-def build_separable() -> tf_keras.Model:
-    """Returns a network whose depthwise convolution comes right after a ReLU, which leaves ranges to the weights."""
-    layers = tf_keras.layers
-    image = layers.Input((8, 8, 1), name="image")
-    hidden = layers.Conv2D(32, 3, padding="same", activation="relu", name="wide")(image)
-    hidden = layers.DepthwiseConv2D(3, padding="same", activation="relu", name="depthwise")(hidden)
-    hidden = layers.Conv2D(64, 3, padding="same", activation="relu", name="conv")(hidden)
-    hidden = layers.Flatten(name="flatten")(layers.MaxPooling2D(name="pool")(hidden))
-    hidden = layers.Dense(96, activation="relu", name="dense")(hidden)
-    model = tf_keras.Model(image, layers.Dense(10, activation="softmax", name="scores")(hidden), name="separable")
-    model.compile(tf_keras.optimizers.Adam(2e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
-    return model
-
-
-def widen(model: tf_keras.Model) -> None:
-    """Makes four channels 3,000 times larger and the next layer's kernels smaller by as much: the same function."""
-    factors = np.ones(32, np.float32)
-    factors[:4] = _WIDE
-    wide, depthwise = model.get_layer("wide"), model.get_layer("depthwise")
-    kernel, bias = wide.get_weights()
-    wide.set_weights([kernel * factors, bias * factors])
-    kernel, bias = depthwise.get_weights()
-    depthwise.set_weights([kernel / factors[:, None], bias])
-
-
 def _seconds(action: Callable[[], bytes]) -> tuple[float, bytes]:
     started = time.perf_counter()
     content = action()
     return time.perf_counter() - started, content
 
 
-def compare(name: str, model: tf_keras.Model, task: Task) -> None:
-    """Prints a row: bytes and accuracy of both files, and the ratios of seconds, each the median of the rounds."""
+def compare(board: Board, table: Table, name: str, model: tf_keras.Model, task: Task) -> None:
+    """Writes a row: bytes and accuracy of both files, and the ratios of seconds, each the median of the rounds."""
     float_content = quantize(model, QuantizationConfig(scheme="float32"))
     times: dict[str, list[float]] = {"plain": [], "ours": [], "checks": []}
     for _ in range(_ROUNDS):
@@ -95,49 +68,37 @@ def compare(name: str, model: tf_keras.Model, task: Task) -> None:
         times["plain"].append(seconds)
         seconds, ours = _seconds(lambda: quantize(model, _INT8, task.representative(_NUM_RECORDS)))
         times["ours"].append(seconds)
-        seconds, checked = _seconds(lambda content=ours: with_checks(model, task, content, float_content))
+        seconds, checked = _seconds(partial(with_checks, model, task, ours, float_content))
         times["checks"].append(seconds)
     plain_s, ours_s, checks_s = (statistics.median(times[key]) for key in ("plain", "ours", "checks"))
-    print(
-        f"| {name} | {len(plain):,} | {len(checked):,} | {len(checked) / len(plain):.4f} | {task.accuracy(plain):.4f} "
-        f"| {task.accuracy(checked):.4f} | {plain_s:.2f} | {ours_s / plain_s:.2f} | {checks_s:.2f} |",
-        flush=True,
+    table.row(
+        name,
+        len(plain),
+        len(checked),
+        task.accuracy(plain),
+        task.accuracy(checked),
+        plain_s,
+        ours_s / plain_s,
+        checks_s,
     )
+    board.ratio(f"{name}: bytes of Slimline / plain", len(checked) / len(plain), at_most=1.01, tolerance=0.005)
+    board.ratio(f"{name}: seconds of Slimline / plain", ours_s / plain_s, at_most=1.15, tolerance=0.2)
 
 
-def select(task: Task) -> None:
-    """Prints what plain int8 and selective int8 make of a model with a wide range."""
-    tf_keras.utils.set_random_seed(1)
-    model = train_float(build_separable(), task, epochs=20)
-    widen(model)
-    representative = task.representative(_NUM_RECORDS)
-    goal = SelectiveConfig(min_agreement=0.99)
-    product = produce(model, QuantizationConfig(scheme="int8", selective=goal), representative)
-    assert product.selection is not None
-    rows = {
-        "float32": product.float_content,
-        "int8": quantize(model, _INT8, representative),
-        f"int8, {len(product.selection.best.kept)} operations in float32": product.content,
-    }
-    for name, content in rows.items():
-        share = len(content) / len(product.float_content)
-        print(f"| {name} | {len(content):,} | {100 * share:.1f}% | {task.accuracy(content):.4f} |", flush=True)
-    print(f"conversions: {len(product.selection.attempts)}, goal met: {product.selection.best.meets_goal}")
-
-
-def main() -> None:
-    """Prints both tables."""
+def run(board: Board) -> None:
+    """Writes the table."""
     task = digits()
-    print(
-        "| model | plain bytes | our bytes | ratio | plain accuracy | our accuracy | plain s | time ratio | checks s |"
+    table = board.table(
+        "int8 by the plain converter and by Slimline",
+        "model",
+        Column("plain bytes", ",.0f"),
+        Column("our bytes", ",.0f"),
+        Column("plain accuracy", ".4f"),
+        Column("our accuracy", ".4f"),
+        Column("plain s", ".2f"),
+        Column("time ratio", ".2f"),
+        Column("checks s", ".2f"),
     )
-    print("|---|---|---|---|---|---|---|---|---|")
     for name, build in (("cnn", build_model), ("residual", build_residual)):
         tf_keras.utils.set_random_seed(1)
-        compare(name, train_float(build(), task, epochs=15), task)
-    print("\n| file | bytes | of float32 | accuracy |\n|---|---|---|---|")
-    select(task)
-
-
-if __name__ == "__main__":
-    main()
+        compare(board, table, name, train_float(build(), task, epochs=15), task)

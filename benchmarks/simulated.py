@@ -113,7 +113,7 @@ def confusion_world(statistic: Statistic, prevalence: np.ndarray, lost: float, l
     def drop_of(loss: float) -> float:
         codes, weights = chances(loss)
         counts = MetricCounts.empty()
-        counts.joint.by_code = {int(c): w for c, w in zip(codes, weights, strict=True)}  # type: ignore[misc]
+        counts.joint.by_code = {int(c): w for c, w in zip(codes, weights, strict=True)}
         before, after = statistic.values(counts)
         return before - after
 
