@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
@@ -21,7 +22,18 @@ from slimline.core.schemes import SCHEMES
 PROJECT = Path(__file__).parents[2]
 README = (PROJECT / "README.md").read_text()
 PAGES = sorted([*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md"), *(PROJECT / "deploy").rglob("*.md")])
-COMMANDS = typer.main.get_group(app).commands
+
+
+def all_commands(group: Any, above: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields every command with its name, those of groups as `kubeflow run-local`."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from all_commands(command, f"{above}{name} ")
+        else:
+            yield f"{above}{name}", command
+
+
+COMMANDS = dict(all_commands(typer.main.get_group(app)))
 # The first word of a path from the root of the repository, as prose writes it in backticks.
 ROOTS = {path.name for path in PROJECT.iterdir() if path.name not in {".venv", "dist", "slimline-runs"}}
 

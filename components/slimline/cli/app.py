@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from slimline.cli.exit_codes import NOT_GOOD_ENOUGH, OK, UNDECIDED
+from slimline.cli.pairs import pairs
 from slimline.core.schemes import BackendName, Data, EndType, Keep, OnLostGain, Priority, SchemeOrAuto, Target
-from slimline.errors import ConfigError
 from slimline.running.request import Request, Runner, check_name
 
 app = typer.Typer(
@@ -46,20 +46,6 @@ def run(
 ) -> None:
     """Run a pipeline on this machine."""
     _run(pipeline, runner, root, as_json)
-
-
-@app.command("compile")
-def compile_(
-    pipeline: Annotated[str, typer.Argument(help="A name, as digits, or package.module:function.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="File to write, ending in .yaml.")],
-    root: Annotated[str, typer.Option(help="Folder or URI that every container reaches.")] = "/slimline",
-    image: Annotated[str, typer.Option(help="Container image, as built from deploy/Dockerfile.")] = "slimline:latest",
-) -> None:
-    """Compile a pipeline to the specification that Kubeflow Pipelines loads."""
-    from slimline.cli.compiling import compile_to_file
-
-    check_name(pipeline)
-    compile_to_file(Request(pipeline, root, output=str(output), image=image))
 
 
 @app.command()
@@ -124,7 +110,7 @@ def quantize(
     if has_goal:
         goal = {"min_agreement": min_agreement, "min_sqnr_db": min_sqnr_db}
         options["selective"] = {**goal, "keep": keep or "float32"}
-    features = _pairs(input_feature or [], "--input-feature", "INPUT=FEATURE")
+    features = pairs(input_feature or [], "--input-feature", "INPUT=FEATURE")
     arguments = QuantizeArguments(model, output, options, tuple(calibration or ()), schema, label_key, features)
     quantized = quantize_path(arguments)
     if as_json:
@@ -185,7 +171,7 @@ def validate(
 
     limits = Limits(metric, max_drop, min_value, confidence, tuple(slice_by or ()), tuple(target or ()))
     gate = make_gate(config, limits)
-    features = _pairs(input_feature or [], "--input-feature", "INPUT=FEATURE")
+    features = pairs(input_feature or [], "--input-feature", "INPUT=FEATURE")
     arguments = ValidateArguments(
         baseline, candidates, examples, gate, label_key, schema, features, output, tuple(training or ())
     )
@@ -223,14 +209,6 @@ def lineage(
     trace_file(path, metadata, as_json=as_json)
 
 
-def _pairs(listed: list[str], option: str, form: str) -> dict[str, str]:
-    """Splits options of the form NAME=VALUE."""
-    for text in listed:
-        if "=" not in text:
-            raise ConfigError(f"{option} {text!r}", form, "write both sides, with an equals sign")
-    return dict(text.split("=", 1) for text in listed)
-
-
 def _run(pipeline: str, runner: Runner, root: Path | None, as_json: bool) -> None:
     from slimline.cli.progress import follow
     from slimline.cli.results import print_outcome
@@ -245,3 +223,9 @@ def _run(pipeline: str, runner: Runner, root: Path | None, as_json: bool) -> Non
     if outcome["validated"] and outcome["chosen"] is None:
         is_undecided = any(candidate["verdict"] == "undecided" for candidate in outcome["candidates"])
         raise typer.Exit(UNDECIDED if is_undecided else NOT_GOOD_ENOUGH)
+
+
+# Their options are many, and in files of their own.
+from slimline.cli import kubeflow_commands  # noqa: E402
+
+kubeflow_commands.register(app)

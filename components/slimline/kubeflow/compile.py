@@ -1,28 +1,80 @@
-"""Compiles a pipeline into the YAML that Kubeflow Pipelines takes."""
+"""Compiles a pipeline into the files that Kubeflow Pipelines and Vertex take."""
 
+import json
+import tempfile
 from pathlib import Path
+from typing import Any, TypeAlias
 
+import yaml
 from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRunner, KubeflowV2DagRunnerConfig
 from tfx.orchestration.pipeline import Pipeline
 
+from slimline.errors import PipelineError
+from slimline.kubeflow.carrier import platform_document, write_options
+from slimline.kubeflow.manifests import pipeline_resources
+from slimline.kubeflow.options import CompileOptions
+from slimline.kubeflow.refusals import always_run, require_known_components, require_runnable
+from slimline.kubeflow.specification import complete, executor_labels
+from slimline.kubeflow.vertex import pipeline_job
 
-def compile_pipeline(pipeline: Pipeline, output: Path, image: str) -> None:
+Json: TypeAlias = dict[str, Any]
+_COMMAND = ("python", "-m", "slimline.kubeflow.entrypoint")
+_VERTEX_SCHEME = "gs://"
+
+
+def compile_pipeline(pipeline: Pipeline, output: Path, options: CompileOptions) -> None:
     """Writes the pipeline's specification.
 
     Args:
       pipeline: The same object that the local runners take.
-      output: File ending in `.yaml`; written as whole or not at all.
-      image: Container image with Slimline in it, for every component.
+      output: File to write, as a whole or not at all: `.yaml`, or `.json` for Vertex.
+      options: Image, format, and what a platform engineer asks for.
+
+    Raises:
+      PipelineError: The pipeline can't run there, or options are about what it does not have.
     """
-    partial = output.with_name(f".partial-{output.name}")
-    runner = KubeflowV2DagRunner(
+    ids = [component.id for component in pipeline.components]
+    require_known_components(ids, options)
+    require_runnable(pipeline, options)
+    specification = _by_tfx(pipeline, options.image)
+    labels = executor_labels(specification)
+    written = write_options([name for name in ids if name in labels], options)
+    complete(specification, written, always_run(pipeline, options), options)
+    _write(output, _documents(specification, platform_document(written, labels), options, _root(pipeline)))
+
+
+def _root(pipeline: Pipeline) -> str:
+    return str(pipeline.pipeline_info.pipeline_root)
+
+
+def _by_tfx(pipeline: Pipeline, image: str) -> Json:
+    with tempfile.TemporaryDirectory() as folder:
         # Schema 2.1 is the one that open-source Kubeflow loads; TFX's default is older (docs/decisions.md).
-        config=KubeflowV2DagRunnerConfig(default_image=image, use_pipeline_spec_2_1=True),
-        output_dir=str(output.parent),
-        output_filename=partial.name,
-    )
+        config = KubeflowV2DagRunnerConfig(
+            default_image=image, default_commands=list(_COMMAND), use_pipeline_spec_2_1=True
+        )
+        KubeflowV2DagRunner(config=config, output_dir=folder, output_filename="pipeline.yaml").run(pipeline)
+        specification: Json = yaml.safe_load((Path(folder) / "pipeline.yaml").read_text())
+    return specification
+
+
+def _documents(specification: Json, platform: Json | None, options: CompileOptions, root: str) -> str:
+    if options.format == "vertex":
+        if not root.startswith(_VERTEX_SCHEME):
+            raise PipelineError(
+                f"the pipeline root {root!r}", "an address that begins with gs://", "give --root gs://BUCKET/FOLDER"
+            )
+        return json.dumps(pipeline_job(specification, root), indent=1, sort_keys=True) + "\n"
+    documents = [specification, *([platform] if platform else [])]
+    if options.format == "manifest":
+        documents = pipeline_resources(specification, platform, options.namespace, options.version)
+    return "---\n".join(yaml.safe_dump(document, sort_keys=True) for document in documents)
+
+
+def _write(output: Path, text: str) -> None:
+    partial = output.with_name(f".partial-{output.name}")
     try:
-        runner.run(pipeline)
+        partial.write_text(text)
         partial.rename(output)
     finally:
         partial.unlink(missing_ok=True)

@@ -35,8 +35,9 @@ def _carry_out(request: Request, events: IO[str]) -> None:
     pipeline = load_pipeline(request)
     if request.runner is None:
         from slimline.kubeflow.compile import compile_pipeline
+        from slimline.kubeflow.options import CompileOptions
 
-        compile_pipeline(pipeline, Path(request.output), request.image)
+        compile_pipeline(pipeline, Path(request.output), CompileOptions.from_json(request.options))
         return
     _send(events, _plan(pipeline))
     progress.listen(lambda node, text: _send(events, {"event": "progress", "node": node, "text": text}))

@@ -23,14 +23,14 @@ class Request:
       root: Folder for everything the pipeline writes; for a compiled pipeline a folder or URI that its containers see.
       runner: Who runs it; None compiles it instead.
       output: File to compile into.
-      image: Container image of a compiled pipeline.
+      options: JSON of a compiled pipeline's `CompileOptions`.
     """
 
     pipeline: str
     root: str
     runner: Runner | None = None
     output: str = ""
-    image: str = ""
+    options: str = ""
 
     def to_json(self) -> str:
         """Returns the request as one line."""

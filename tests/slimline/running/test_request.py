@@ -10,7 +10,7 @@ from slimline.running.request import Request, check_name, load_pipeline
 from slimline_pipelines import PIPELINES, Reference
 
 REQUESTS = st.builds(
-    Request, st.text(), st.text(), st.sampled_from([None, "local", "beam"]), output=st.text(), image=st.text()
+    Request, st.text(), st.text(), st.sampled_from([None, "local", "beam"]), output=st.text(), options=st.text()
 )
 CODE = """
 from pathlib import Path

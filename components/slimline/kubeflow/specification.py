@@ -1,0 +1,82 @@
+"""Completes what TFX compiles: Kubeflow's caching, its page, and what a platform engineer asked for."""
+
+import json
+from collections.abc import Collection, Mapping
+from typing import Any, TypeAlias
+
+from slimline.errors import PipelineError
+from slimline.kubeflow.carrier import Written
+from slimline.kubeflow.options import CompileOptions
+from slimline.kubeflow.page_artifacts import shown_outputs
+
+Json: TypeAlias = dict[str, Any]
+_CLASS = "--executor_class_path"
+
+
+def complete(
+    specification: Json, written: Mapping[str, Written], uncached: Collection[str], options: CompileOptions
+) -> Json:
+    """Returns the specification that is submitted.
+
+    Args:
+      specification: As TFX wrote it.
+      written: What kfp writes for each component.
+      uncached: Ids of the components that always run.
+      options: Images and parameters.
+    """
+    tasks, components = specification["root"]["dag"]["tasks"], specification["components"]
+    for name, task in tasks.items():
+        component = components[task["componentRef"]["name"]]
+        executor = specification["deploymentSpec"]["executors"][component["executorLabel"]]
+        if name in uncached:
+            task["cachingOptions"] = {}
+        if name not in written:
+            continue
+        task.update(written[name].task)
+        container = executor.get("container")
+        if container is not None:
+            container.update(written[name].container)
+            container["image"] = options.images.get(name, options.image)
+            _add_page_artifacts(component, container)
+    _set_parameters(specification["root"], options.parameters)
+    return specification
+
+
+def executor_labels(specification: Json) -> dict[str, str]:
+    """Returns the label of each task's executor, for tasks that run in a container."""
+    labels = {}
+    for name, task in specification["root"]["dag"]["tasks"].items():
+        label = specification["components"][task["componentRef"]["name"]]["executorLabel"]
+        if "container" in specification["deploymentSpec"]["executors"][label]:
+            labels[name] = label
+    return labels
+
+
+def _add_page_artifacts(component: Json, container: Json) -> None:
+    arguments = container["args"]
+    shown = shown_outputs(arguments[arguments.index(_CLASS) + 1])
+    if shown:
+        outputs = component.setdefault("outputDefinitions", {}).setdefault("artifacts", {})
+        outputs.update(shown)
+
+
+def _set_parameters(root: Json, parameters: Mapping[str, str]) -> None:
+    declared = root.get("inputDefinitions", {}).get("parameters", {})
+    for name, text in parameters.items():
+        if name not in declared:
+            raise PipelineError(
+                f"--parameter {name}, which the pipeline does not have",
+                f"one of its runtime parameters: {', '.join(sorted(declared)) or 'it has none'}",
+                "declare it with tfx.dsl.experimental.RuntimeParameter, or leave it out",
+            )
+        declared[name]["defaultValue"] = _value(name, text, declared[name].get("parameterType", "STRING"))
+        declared[name]["isOptional"] = True
+
+
+def _value(name: str, text: str, kind: str) -> Any:
+    if kind == "STRING":
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise PipelineError(f"--parameter {name}={text}", f"a value of the type {kind}", "correct the value") from None

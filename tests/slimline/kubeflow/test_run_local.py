@@ -1,0 +1,205 @@
+"""Compiled pipelines by Kubeflow's rules: small tasks written by hand, and one of TFX through the real entry point."""
+
+import json
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tensorflow as tf
+import yaml
+from tfx.components import ImportExampleGen, StatisticsGen
+from tfx.orchestration.pipeline import Pipeline
+
+from slimline.errors import PipelineError
+from slimline.kubeflow.compile import compile_pipeline
+from slimline.kubeflow.options import CompileOptions, Volume
+from slimline.kubeflow.run_local import run_local
+
+# What every task does: it notes that it ran, reads what it is given, and writes what it is told to.
+TASK = textwrap.dedent(
+    """
+    import json, os, pathlib, sys
+    given = json.loads(sys.argv[1])
+    mount = os.environ["SLIMLINE_KUBEFLOW_MOUNT"]
+    place = lambda uri: pathlib.Path(mount + "/minio/" + uri.removeprefix("minio://"))
+    with open(sys.argv[2], "a") as notes:
+        notes.write(sys.argv[3] + "\\n")
+    text = "".join(sorted(
+        place(a["uri"]).joinpath("content").read_text()
+        for l in given["inputs"]["artifacts"].values() for a in l["artifacts"]
+    ))
+    exec(sys.argv[4])
+    folder = place(given["outputs"]["artifacts"]["out"]["artifacts"][0]["uri"])
+    folder.mkdir()
+    folder.joinpath("content").write_text(text + sys.argv[3])
+    answer = {"artifacts": {"out": {"artifacts": [{"metadata": {"count": 3, **METADATA}, **MORE}]}}}
+    pathlib.Path(given["outputs"]["outputFile"]).write_text(json.dumps(answer))
+    """
+)
+
+
+def specification(notes: Path, **tasks: dict[str, Any]) -> dict[str, Any]:
+    """Builds a pipeline: each task takes the outputs of those under `after`, and runs `code` on the way."""
+    components, executors, dag = {}, {}, {}
+    for name, task in tasks.items():
+        inputs = {
+            f"in-{producer}": {"taskOutputArtifact": {"producerTask": producer, "outputArtifactKey": "out"}}
+            for producer in task.get("after", ())
+        }
+        components[name] = {
+            "executorLabel": f"{name}-executor",
+            "outputDefinitions": {"artifacts": {"out": {"artifactType": {"schemaTitle": "system.Dataset"}}}},
+        }
+        code = "METADATA, MORE = {}, {}\n" + task.get("code", "")
+        arguments = ["{{$}}", str(notes), name, code]
+        executors[f"{name}-executor"] = {
+            "container": {"image": "any", "command": ["python", "-c", TASK], "args": arguments}
+        }
+        dag[name] = {"componentRef": {"name": name}, "inputs": {"artifacts": inputs}}
+        if "retries" in task:
+            dag[name]["retryPolicy"] = {"maxRetryCount": task["retries"]}
+    return {
+        "schemaVersion": "2.1.0",
+        "pipelineInfo": {"name": "small"},
+        "components": components,
+        "deploymentSpec": {"executors": executors},
+        "root": {"dag": {"tasks": dag}},
+    }
+
+
+class Here:
+    """A folder with a pipeline, its notes and what was told."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.notes = folder, folder / "notes"
+        self.told: list[str] = []
+
+    def run(self, found: dict[str, Any], jobs: int = 2):
+        (self.folder / "p.yaml").write_text(yaml.safe_dump(found))
+        return run_local(
+            self.folder / "p.yaml", self.folder / "run", parameters={}, num_processes=jobs, tell=self.told.append
+        )
+
+    def ran(self) -> list[str]:
+        return self.notes.read_text().split() if self.notes.exists() else []
+
+    def content(self, task: str) -> str:
+        return (self.folder / "run/bucket/mlpipeline/v2/artifacts/small" / task / "out/content").read_text()
+
+
+@pytest.fixture
+def here(tmp_path) -> Here:
+    return Here(tmp_path)
+
+
+def test_tasks_get_what_earlier_ones_left(here):
+    found = specification(here.notes, a={}, b={}, c={"after": ("a", "b")}, d={"after": ("c",)})
+    run = here.run(found)
+    assert run.states == dict.fromkeys("abcd", "done")
+    assert here.content("d") == "abcd"
+    assert not any((here.folder / "run/pods").iterdir())
+
+
+def test_numbers_come_back_as_doubles_and_types_as_nothing(here):
+    check = "a = given['inputs']['artifacts']['in-a']['artifacts'][0]; assert repr(a['metadata']['count']) == '3.0'"
+    check += "; assert a['type'] == {'instanceSchema': ''}; assert 'executor-logs' in given['outputs']['artifacts']"
+    assert here.run(specification(here.notes, a={}, b={"after": ("a",), "code": check})).failed == []
+
+
+def test_what_waits_for_a_failed_task_does_not_start_and_the_next_run_goes_on(here):
+    broken = specification(here.notes, a={}, b={"after": ("a",), "code": "sys.exit(7)"}, c={"after": ("b",)})
+    run = here.run(broken)
+    assert run.states == {"a": "done", "b": "failed", "c": "skipped"}
+    assert any("code 7" in line for line in here.told)
+    flag = here.folder / "flag"
+    mended = specification(
+        here.notes,
+        a={},
+        b={"after": ("a",), "code": f"sys.exit(0 if pathlib.Path({str(flag)!r}).exists() else 7) if 0 else None"},
+        c={"after": ("b",)},
+    )
+    # Another pipeline starts anew; the same one goes on.
+    assert here.run(mended).states == {"a": "done", "b": "done", "c": "done"}
+    assert here.run(mended).states == {"a": "kept", "b": "kept", "c": "kept"}
+
+
+def test_the_same_pipeline_goes_on_after_a_failure(here):
+    flag = here.folder / "flag"
+    code = f"sys.exit(0) if False else None\nif not pathlib.Path({str(flag)!r}).exists(): sys.exit(7)"
+    found = specification(here.notes, a={}, b={"after": ("a",), "code": code}, c={"after": ("b",)})
+    assert here.run(found).failed == ["b"]
+    flag.touch()
+    assert here.run(found).states == {"a": "kept", "b": "done", "c": "done"}
+    assert here.ran() == ["a", "b", "b", "c"]
+
+
+def test_a_task_is_tried_again_in_a_fresh_pod(here):
+    code = (
+        f"tries = pathlib.Path({str(here.notes)!r}).read_text().count('a')\n"
+        "pathlib.Path(mount, 'left').touch(exist_ok=False)\nif tries < 3: sys.exit(1)"
+    )
+    run = here.run(specification(here.notes, a={"retries": 2, "code": code}))
+    assert run.states == {"a": "done"}
+    assert here.ran() == ["a", "a", "a"]
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("MORE = {'uri': '/minio/x'}", "would not upload"),
+        ("METADATA = {'x': None}", "None"),
+        ("os.kill(os.getpid(), 9)", "code -9"),
+    ],
+)
+def test_what_the_launcher_refuses_fails_here_too(here, code, words):
+    assert here.run(specification(here.notes, a={"code": code})).failed == ["a"]
+    assert any(words in line for line in here.told)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda found: found.update(schemaVersion="2.0.0"), "2.1.0"),
+        (lambda found: found["root"]["dag"]["tasks"]["a"].update(triggerPolicy={"condition": "x"}), "condition"),
+        (lambda found: found["deploymentSpec"]["executors"].update({"a-executor": {"importer": {}}}), "no container"),
+        (
+            lambda found: found["root"].update(inputDefinitions={"parameters": {"rate": {"parameterType": "STRING"}}}),
+            "--parameter",
+        ),
+    ],
+)
+def test_what_can_not_be_run_is_refused(here, change, words):
+    found = specification(here.notes, a={})
+    change(found)
+    with pytest.raises(PipelineError, match=words):
+        here.run(found)
+    assert here.ran() == []
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2]", "no: pipeline", ": : :", "\x00"])
+def test_what_is_no_pipeline_is_refused(tmp_path, text):
+    (tmp_path / "p.yaml").write_text(text)
+    with pytest.raises(PipelineError, match="slimline compile"):
+        run_local(tmp_path / "p.yaml", tmp_path / "run", parameters={}, num_processes=1, tell=print)
+
+
+@pytest.mark.slow
+def test_tfx_runs_through_the_entry_point(tmp_path):
+    data = tmp_path / "volume" / "data"
+    data.mkdir(parents=True)
+    with tf.io.TFRecordWriter(str(data / "examples.gz"), options="GZIP") as writer:
+        for number in range(30):
+            feature = tf.train.Feature(float_list=tf.train.FloatList(value=[number]))
+            writer.write(tf.train.Example(features=tf.train.Features(feature={"x": feature})).SerializeToString())
+    gen = ImportExampleGen(input_base=str(data))
+    statistics = StatisticsGen(examples=gen.outputs["examples"])
+    pipeline = Pipeline("small", str(tmp_path / "volume"), components=[gen, statistics])
+    volume = Volume(claim="data", path=str(tmp_path / "volume"))
+    compile_pipeline(pipeline, tmp_path / "p.yaml", CompileOptions(image="any@sha256:0", volumes=(volume,)))
+    told: list[str] = []
+    run = run_local(tmp_path / "p.yaml", tmp_path / "run", parameters={}, num_processes=2, tell=told.append)
+    assert run.failed == [], told
+    assert len(list((tmp_path / "run/bucket").rglob("FeatureStats.pb"))) == 2
+    done = json.loads((tmp_path / "run/state.json").read_text())["done"]
+    assert "/minio/" not in json.dumps(done)
