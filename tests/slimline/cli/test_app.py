@@ -48,7 +48,7 @@ def test_the_exit_codes_are_told_by_the_help():
         (["compile", "digits", "-o", "d.yaml", "--image", "i", "--resources", "Pruner"], "ID:cpu=4"),
         (
             ["compile", "digits", "-o", "d.yaml", "--image", "i", "--resources", "Pruner:cpu=four"],
-            "resources.Pruner.cpu",
+            "cores, as 4 or 500m",
         ),
         (["compile", "digits", "-o", "d.yaml", "--image", "i", "--pvc", "data"], "CLAIM:PATH"),
         (["compile", "digits", "-o", "d.yaml", "--image", "i", "--secret-env", "A=b"], "NAME=OBJECT:KEY"),
