@@ -99,7 +99,7 @@ def _classifier(given: object, hidden: object, num_classes: int, name: str) -> t
 
 NETWORKS = {
     "cnn": SmallNetwork("digits", build_model, 30),
-    "residual": SmallNetwork("mnist", lambda: build_residual((28, 28, 1)), 10),
+    "residual": SmallNetwork("digits", build_residual, 30),
     "separable": SmallNetwork("mnist", build_separable, 15),
     "recurrent": SmallNetwork("vowels", build_recurrent, 60),
     "tabular": SmallNetwork("segment", build_tabular, 60),
