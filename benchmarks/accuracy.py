@@ -173,8 +173,10 @@ def _judge(model: Any, files: Mapping[str, bytes], task: Any) -> dict[str, dict[
             )
         )
     return {
-        report.name: {
-            "accuracy": report.metrics.get("accuracy", float("nan")),
+        report.name: {"refused": report.reasons[0]}
+        if "accuracy" not in report.metrics
+        else {
+            "accuracy": report.metrics["accuracy"],
             "bytes": report.size_bytes,
             "gzip_bytes": report.gzip_bytes,
             "verdict": report.verdict,

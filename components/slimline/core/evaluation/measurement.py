@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from slimline.core.evaluation.gates import GateConfig
-from slimline.core.evaluation.model_server import load, measure_latency, peak_memory_bytes, remember_memory
 from slimline.core.isolation import IsolatedError, IsolatedProcess
 from slimline.core.models.saving import gzip_size
+from slimline.core.tflite.model_server import load, measure_latency, peak_memory_bytes, remember_memory
 from slimline.core.tflite.runtime import Latency
 from slimline.errors import ModelError
 

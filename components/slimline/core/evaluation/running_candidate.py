@@ -4,13 +4,14 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from slimline.core.evaluation.gates import GateConfig
-from slimline.core.evaluation.model_server import Ends, load, predict
 from slimline.core.isolation import IsolatedError, IsolatedProcess
 from slimline.core.models.loading import TrainedModel
+from slimline.core.tflite.model_server import Ends, load, predict
 from slimline.errors import ModelError
 
 
@@ -69,6 +70,7 @@ class RunningCandidate:
         self._output = output
         self._config = config
         self._time_limit_s = config.time_limit_s
+        self._names: EndNames | None = None
         self._process: IsolatedProcess | None = None
         self._is_running = False
 
@@ -85,14 +87,18 @@ class RunningCandidate:
             return
         try:
             ends = self._process.receive(self._time_limit_s)
-            self.failure = misfit(ends, self._baseline) if self._baseline is not None else ""
+            if self._baseline is not None:
+                self._names = match_ends(ends, self._baseline)
+                self.failure = "" if self._names else misfit(ends, self._baseline)
         except (ModelError, IsolatedError, RuntimeError) as error:
             self.failure = _reason(error)
 
     def begin(self, inputs: Mapping[str, np.ndarray]) -> None:
         """Gives it a batch to predict."""
         if not self.failure and self._process is not None:
-            self._process.send(predict, dict(inputs), self._output)
+            names = self._names
+            given = {names.inputs[name]: values for name, values in inputs.items()} if names else dict(inputs)
+            self._process.send(predict, given, names.outputs[self._output] if names else self._output)
             self._is_running = True
 
     def finish(self, shape: tuple[int, ...]) -> np.ndarray | None:
@@ -117,10 +123,51 @@ class RunningCandidate:
             self._process.close()
 
 
+@dataclass(frozen=True)
+class EndNames:
+    """What a candidate calls the baseline's inputs and outputs.
+
+    Attributes:
+      inputs: By the baseline's name.
+      outputs: By the baseline's name.
+    """
+
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
+
+
+def match_ends(ends: Ends, baseline: TrainedModel) -> EndNames | None:
+    """Finds the baseline's inputs and outputs in a candidate by name.
+
+    Where one of the two files has no names of its own, as files of other makers, they are found by their shapes. None
+    where they do not fit, or where shapes leave a choice.
+    """
+    by_shape = not (ends.has_own_names and getattr(baseline, "has_own_names", True))
+    inputs = _match(_shapes(baseline.input_names, baseline.inputs), ends.inputs, by_shape=by_shape)
+    outputs = _match(_shapes(baseline.output_names, baseline.outputs), ends.outputs, by_shape=by_shape)
+    return EndNames(inputs, outputs) if inputs is not None and outputs is not None else None
+
+
+def _shapes(names: Sequence[str], tensors: Sequence[Any]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape[1:]) for name, tensor in zip(names, tensors, strict=True)}
+
+
+def _match(
+    wanted: Mapping[str, tuple[int, ...]], given: Mapping[str, tuple[int, ...]], *, by_shape: bool
+) -> dict[str, str] | None:
+    if given == wanted:
+        return {name: name for name in wanted}
+    names = {shape: name for name, shape in given.items()}
+    is_clear = by_shape and len(names) == len(given) == len(wanted) == len(set(wanted.values()))
+    if not is_clear or set(names) != set(wanted.values()):
+        return None
+    return {name: names[shape] for name, shape in wanted.items()}
+
+
 def misfit(ends: Ends, baseline: TrainedModel) -> str:
     """Returns why a candidate can't be compared with the baseline; empty when it can."""
-    inputs = {name: tuple(t.shape[1:]) for name, t in zip(baseline.input_names, baseline.inputs, strict=True)}
-    outputs = {name: tuple(t.shape[1:]) for name, t in zip(baseline.output_names, baseline.outputs, strict=True)}
+    inputs = _shapes(baseline.input_names, baseline.inputs)
+    outputs = _shapes(baseline.output_names, baseline.outputs)
     if ends.inputs != inputs:
         return f"its inputs are {ends.inputs}, but the baseline's are {inputs}"
     if ends.outputs != outputs:

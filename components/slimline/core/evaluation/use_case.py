@@ -17,8 +17,9 @@ from slimline.core.evaluation.reports import Evaluation
 from slimline.core.evaluation.running_candidate import Candidate
 from slimline.core.examples.configuration import ExamplesConfig
 from slimline.core.examples.records import read_all
-from slimline.core.models.loading import TrainedModel, load_model
+from slimline.core.models.loading import TrainedModel
 from slimline.core.models.saving import read_tflite
+from slimline.core.tflite.source import open_model
 from slimline.errors import ModelError
 
 
@@ -112,7 +113,7 @@ def validate_candidates(request: ValidationRequest, *, count: Count = count_here
       ExamplesError: There are no examples, or they do not fit the model or a metric.
       ConfigError: A limit names what is not there.
     """
-    baseline = load_model(request.baseline, request.config.custom_objects)
+    baseline = open_model(request.baseline, request.config.custom_objects)
     candidates = [_read(candidate) for candidate in request.candidates]
     counted = count(request, baseline, candidates)
     overlap = look(request)

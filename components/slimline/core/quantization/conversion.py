@@ -1,6 +1,7 @@
 """Conversion to `.tflite`, with quantization, by a backend of choice."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
@@ -13,7 +14,8 @@ from slimline.core.quantization.backends import Conversion, Representative, Sour
 from slimline.core.quantization.backends.converter import ConverterConversion, configure, set_ends
 from slimline.core.quantization.configuration import QuantizationConfig
 from slimline.core.schemes import CALIBRATED_SCHEMES
-from slimline.core.tflite.flatbuffer import float_operations
+from slimline.core.tflite.flatbuffer import float_operations, weight_tensors
+from slimline.core.tflite.source import TFLiteSource
 from slimline.errors import ConfigError, ExamplesError, ModelError
 
 
@@ -58,8 +60,40 @@ def start_conversion(
     _require_records(representative, model.input_names)
     if isinstance(model, tf_keras.Model) and is_half_precision(model):
         model = rebuild(model)
+    if isinstance(model, TFLiteSource):
+        _require_rewritable(model, config)
+        if config.scheme == "float32":
+            return _Kept(model.content)
     needed = representative if config.scheme in CALIBRATED_SCHEMES else None
     return open_conversion(Source(model, tuple(model.output_names), config, needed))
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """The conversion of a float file into a float file."""
+
+    content: bytes
+
+    def convert(self, kept: Collection[str] = ()) -> bytes:
+        return self.content
+
+
+def _require_rewritable(model: TFLiteSource, config: QuantizationConfig) -> None:
+    if config.scheme == "float32":
+        return
+    if config.backend != "litert-quantizer":
+        raise ConfigError(
+            f"the .tflite file {model.name!r} as a source with backend={config.backend!r}",
+            "backend='litert-quantizer', which rewrites such files",
+            "give that backend (--backend litert-quantizer), or the model that the file was made from",
+        )
+    stored = sorted({tensor.dtype for tensor in weight_tensors(model.original)} - {"float32"})
+    if stored:
+        raise ModelError(
+            f"the .tflite file {model.name!r}, whose weights are {', '.join(stored)} already",
+            "a float file",
+            "give the file that it was quantized from",
+        )
 
 
 def convert_quantization_aware(

@@ -11,7 +11,7 @@ from slimline.core.digest import file_digest, model_digest
 from slimline.core.examples.batches import representative_inputs
 from slimline.core.examples.configuration import ExamplesConfig
 from slimline.core.examples.records import check_records, files_digest
-from slimline.core.models.loading import SavedModelGraph, TrainedModel, load_keras_model, load_model
+from slimline.core.models.loading import SavedModelGraph, TrainedModel, load_keras_model
 from slimline.core.optimization.qat import train_quantization_aware
 from slimline.core.optimization.qat_config import QatConfig
 from slimline.core.optimization.training import Watch
@@ -31,6 +31,7 @@ from slimline.core.quantization.packaging import Package, find_input_origins, pa
 from slimline.core.quantization.production import Product, Tell, convert_float, produce
 from slimline.core.tflite.flatbuffer import WeightTensor, weight_tensors
 from slimline.core.tflite.provenance import describe_origin
+from slimline.core.tflite.source import open_model
 
 
 def _silent(text: str) -> None:
@@ -120,7 +121,7 @@ def quantize_model(request: QuantizationRequest) -> QuantizedModel:
         has_calibration=bool(request.calibration),
         has_examples=request.training_files is not None,
     )
-    load = load_model if config.training is None else load_keras_model
+    load = open_model if config.training is None else load_keras_model
     model = load(request.model, config.custom_objects)
     source_digest = model_digest(request.model)
     history = () if isinstance(model, SavedModelGraph) else load_history(request.model, model)

@@ -10,6 +10,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from slimline.core.internals.litert import tensor_details
 from slimline.core.tflite.flatbuffer import has_select_ops, keeps_state
+from slimline.core.tflite.signature import with_signature
 from slimline.errors import ModelError
 
 _WARM_UP_RUNS = 10
@@ -41,18 +42,25 @@ class TFLiteModel:
       name: The file's name, for messages.
       observed: Keeps what every operation gives, for `activation`, at the price of the faster kernels.
 
+    Attributes:
+      has_own_names: Whether the file names its inputs and outputs in a signature; they are named after tensors else.
+
     Raises:
-      ModelError: LiteRT can't load it, or it has no signature that names its inputs and outputs.
+      ModelError: LiteRT can't load it, or it has several signatures.
     """
 
     def __init__(self, content: bytes, name: str, *, observed: bool = False) -> None:
         self._name = name
         try:
+            # LiteRT checks the bytes; what follows relies on that.
+            Interpreter(model_content=content, num_threads=1)
+            named = with_signature(content)
+            self.has_own_names, content = named == content, named
             self._interpreter = _interpreter(content, observed=observed)
             self._interpreter.allocate_tensors()
             self._keeps_state = keeps_state(content)
             signatures = list(self._interpreter.get_signature_list())
-            self._inputs, self._outputs = self._ends(signatures[0]) if signatures else ({}, {})
+            self._inputs, self._outputs = self._ends(signatures[0])
             self._fix_batch()
         except (ValueError, RuntimeError) as error:
             raise ModelError(
@@ -200,8 +208,6 @@ class TFLiteModel:
 
 
 def _interpreter(content: bytes, *, observed: bool) -> Any:
-    # LiteRT checks the bytes; what follows relies on that.
-    Interpreter(model_content=content, num_threads=1)
     if has_select_ops(content):
         raise ModelError(
             "a file with operations of TensorFlow itself, for which LiteRT's package has no kernels",

@@ -13,12 +13,12 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from slimline.core.evaluation.evaluator import Evaluator, choose_output
 from slimline.core.evaluation.gates import GateConfig, Threshold
 from slimline.core.evaluation.metrics import METRICS
-from slimline.core.evaluation.model_server import predict
 from slimline.core.evaluation.running_candidate import Candidate
 from slimline.core.evaluation.slices import SliceBy
 from slimline.core.examples.configuration import ExamplesConfig
 from slimline.core.quantization.configuration import QuantizationConfig
 from slimline.core.quantization.conversion import quantize
+from slimline.core.tflite.model_server import predict
 from slimline.errors import ConfigError, ExamplesError, ModelError
 from tests.conftest import example, write_records
 from tests.handmade import convolution, gather

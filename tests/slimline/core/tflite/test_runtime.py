@@ -122,11 +122,13 @@ def test_a_file_with_a_damaged_name_is_refused(converted, name):
         TFLiteModel(damaged(converted["float32"], name), "some-file")
 
 
-def test_a_file_without_a_signature_is_refused():
+def test_a_file_without_a_signature_gets_one():
     function = tf.function(lambda x: x * 2).get_concrete_function(tf.TensorSpec([1, 4]))
     content = tf.lite.TFLiteConverter.from_concrete_functions([function]).convert()
-    with pytest.raises(ModelError, match="some-file has 0 signatures"):
-        TFLiteModel(content, "some-file")
+    model = TFLiteModel(content, "some-file")
+    (name,) = model.inputs
+    (doubled,) = model.predict({name: np.ones((3, 4), np.float32)}).values()
+    assert doubled.tolist() == [[2.0] * 4] * 3
 
 
 def test_an_operation_that_fails_is_reported_with_the_file(plain_many, many_inputs):

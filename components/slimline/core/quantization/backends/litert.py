@@ -10,6 +10,7 @@ import numpy as np
 from slimline.core.quantization.backends.base import Source
 from slimline.core.quantization.backends.converter import ConverterConversion
 from slimline.core.schemes import CALIBRATED_SCHEMES
+from slimline.core.tflite.source import TFLiteSource
 from slimline.errors import ConfigError, ModelError
 
 try:
@@ -43,6 +44,8 @@ class LitertConversion:
 
     @cached_property
     def _float_content(self) -> bytes:
+        if isinstance(self._source.model, TFLiteSource):
+            return self._source.model.content
         plain = self._source.config.model_copy(
             update={"scheme": "float32", "input_type": None, "output_type": None, "selective": None}
         )

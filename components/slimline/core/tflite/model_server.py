@@ -1,4 +1,4 @@
-"""What a child process does with a candidate: load it once, then predict batch after batch.
+"""What a child process does with a file: load it once, then predict batch after batch.
 
 Call these functions through one `slimline.core.isolation.IsolatedProcess`: the model stays in the child.
 """
@@ -27,10 +27,12 @@ class Ends:
     Attributes:
       inputs: Shape of each input by name, without the batch.
       outputs: Shape of each output by name, without the batch.
+      has_own_names: Whether the file names them itself, in a signature.
     """
 
     inputs: Mapping[str, tuple[int, ...]]
     outputs: Mapping[str, tuple[int, ...]]
+    has_own_names: bool = True
 
 
 def remember_memory() -> None:
@@ -45,7 +47,7 @@ def load(content: bytes, name: str) -> Ends:
       ModelError: LiteRT can't load it.
     """
     _loaded[:] = [TFLiteModel(content, name)]
-    return Ends(_loaded[0].input_shapes, _loaded[0].output_shapes)
+    return Ends(_loaded[0].input_shapes, _loaded[0].output_shapes, _loaded[0].has_own_names)
 
 
 def predict(inputs: Mapping[str, np.ndarray], output: str) -> np.ndarray:
@@ -55,6 +57,15 @@ def predict(inputs: Mapping[str, np.ndarray], output: str) -> np.ndarray:
       ModelError: An operation failed.
     """
     return _loaded[0].predict(inputs)[output]
+
+
+def predict_all(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns every output's real values for a batch.
+
+    Raises:
+      ModelError: An operation failed.
+    """
+    return _loaded[0].predict(inputs)
 
 
 def measure_latency(example: Mapping[str, np.ndarray]) -> Latency:
