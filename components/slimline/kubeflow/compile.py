@@ -1,7 +1,6 @@
 """Compiles a pipeline into the files that Kubeflow Pipelines and Vertex take."""
 
 import json
-import tempfile
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -11,14 +10,14 @@ from tfx.orchestration.pipeline import Pipeline
 
 from slimline.errors import PipelineError
 from slimline.kubeflow.carrier import platform_document, write_options
+from slimline.kubeflow.entrypoint import COMMAND
 from slimline.kubeflow.manifests import pipeline_resources
 from slimline.kubeflow.options import CompileOptions
-from slimline.kubeflow.refusals import always_run, require_known_components, require_runnable
+from slimline.kubeflow.refusals import always_run, data_readers, require_known_components, require_runnable
 from slimline.kubeflow.specification import complete, executor_labels
 from slimline.kubeflow.vertex import pipeline_job
 
 Json: TypeAlias = dict[str, Any]
-_COMMAND = ("python", "-m", "slimline.kubeflow.entrypoint")
 _VERTEX_SCHEME = "gs://"
 
 
@@ -39,7 +38,7 @@ def compile_pipeline(pipeline: Pipeline, output: Path, options: CompileOptions) 
     specification = _by_tfx(pipeline, options.image)
     labels = executor_labels(specification)
     written = write_options([name for name in ids if name in labels], options)
-    complete(specification, written, always_run(pipeline, options), options)
+    complete(specification, written, always_run(pipeline, options), data_readers(pipeline), options)
     _write(output, _documents(specification, platform_document(written, labels), options, _root(pipeline)))
 
 
@@ -48,13 +47,9 @@ def _root(pipeline: Pipeline) -> str:
 
 
 def _by_tfx(pipeline: Pipeline, image: str) -> Json:
-    with tempfile.TemporaryDirectory() as folder:
-        # Schema 2.1 is the one that open-source Kubeflow loads; TFX's default is older (docs/decisions.md).
-        config = KubeflowV2DagRunnerConfig(
-            default_image=image, default_commands=list(_COMMAND), use_pipeline_spec_2_1=True
-        )
-        KubeflowV2DagRunner(config=config, output_dir=folder, output_filename="pipeline.yaml").run(pipeline)
-        specification: Json = yaml.safe_load((Path(folder) / "pipeline.yaml").read_text())
+    # Schema 2.1 is the one that open-source Kubeflow loads; TFX's default is older (docs/decisions.md).
+    config = KubeflowV2DagRunnerConfig(default_image=image, default_commands=list(COMMAND), use_pipeline_spec_2_1=True)
+    specification: Json = KubeflowV2DagRunner(config=config).run(pipeline, write_out=False)["pipelineSpec"]
     return specification
 
 

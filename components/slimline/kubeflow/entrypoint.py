@@ -12,11 +12,13 @@ from typing import Any
 
 from slimline.kubeflow.executor_input import Adapted, adapt, restore
 
+# How a compiled container starts it.
+COMMAND = ("python", "-m", "slimline.kubeflow.entrypoint")
+CLASS_OPTION = "--executor_class_path"
 _INPUT = "--json_serialized_invocation_args"
 _SPEC = "--json_serialized_inputs_spec_args"
-_CLASS = "--executor_class_path"
 # Runners whose workers are in the container itself.
-_LOCAL_RUNNERS = {"directrunner", "direct", "fnapirunner", "prismrunner"}
+_LOCAL_RUNNERS = {"directrunner", "direct", "fnapirunner", "bundlebaseddirectrunner", "prismrunner"}
 
 
 def main(argv: Sequence[str]) -> None:
@@ -31,14 +33,12 @@ def main(argv: Sequence[str]) -> None:
         json.loads(given.json_serialized_inputs_spec_args or "{}"),
         remote_beam=has_remote_workers(beam_arguments),
     )
-    arguments = [_CLASS, given.executor_class_path, _INPUT, json.dumps(adapted.executor_input)]
-    if given.json_serialized_inputs_spec_args:
-        arguments += [_SPEC, given.json_serialized_inputs_spec_args]
+    given.json_serialized_invocation_args = json.dumps(adapted.executor_input)
 
-    from slimline.shells.tfx_internals import run_in_container
+    from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
 
-    run_in_container([*arguments, *beam_arguments])
-    _finish(adapted)
+    kubeflow_v2_run_executor.main((given, beam_arguments))
+    _finish(adapted, given.executor_class_path)
 
 
 def has_remote_workers(beam_arguments: Sequence[str]) -> bool:
@@ -51,25 +51,25 @@ def has_remote_workers(beam_arguments: Sequence[str]) -> bool:
 
 def _parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(prog="slimline.kubeflow.entrypoint", allow_abbrev=False)
-    parser.add_argument(_CLASS, required=True)
+    parser.add_argument(CLASS_OPTION, required=True)
     parser.add_argument(_INPUT, required=True)
     parser.add_argument(_SPEC, default="")
     return parser.parse_known_args(list(argv))
 
 
-def _finish(adapted: Adapted) -> None:
+def _finish(adapted: Adapted, executor_class_path: str) -> None:
     from tfx.dsl.io import fileio
 
     from slimline.kubeflow.page_artifacts import write_page_artifacts
 
     with fileio.open(adapted.output_file) as stream:
         answer: dict[str, Any] = json.loads(stream.read())
-    shown = write_page_artifacts(adapted, answer)
+    shown = write_page_artifacts(adapted, answer, executor_class_path)
     answer = restore(answer, adapted)
     if shown:
         answer["artifacts"] = {**answer.get("artifacts", {}), **shown}
     with fileio.open(adapted.output_file, "w") as stream:
-        stream.write(json.dumps(answer, indent=1))
+        stream.write(json.dumps(answer, indent=1, allow_nan=False))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,6 @@ _OPENED_EVERYWHERE = ("gs://", "hdfs://")
 MOUNT = "SLIMLINE_KUBEFLOW_MOUNT"
 _SYSTEM = "system."
 _EXECUTOR_LOGS = "executor-logs"
-_ID_KEYS = (metadata_keys.CURRENT_MODEL_ID, "baseline_model_id")
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def adapt(executor_input: Json, inputs_spec: Json, *, remote_beam: bool = False)
             outputs[key] = {"artifacts": artifacts}
     adapted = {
         **executor_input,
-        "inputs": {**executor_input.get("inputs", {}), "artifacts": inputs},
+        "inputs": {**_declared_parameters(executor_input.get("inputs", {}), inputs_spec), "artifacts": inputs},
         "outputs": {**executor_input.get("outputs", {}), "artifacts": outputs},
     }
     names = [artifact["name"] for listed in inputs.values() for artifact in listed["artifacts"] if "name" in artifact]
@@ -102,14 +101,22 @@ def restore(executor_output: Json, adapted: Adapted) -> Json:
     """Makes of TFX's answer what Kubeflow takes.
 
     Addresses are left out where they were mapped: Kubeflow knows them, and a local path in their place makes the
-    launcher skip the upload with a warning only. Paths in metadata become addresses again, and TFX's hashed ids, which
-    a double can't hold, the names that they were made of.
+    launcher skip the upload with a warning only. Paths in metadata become addresses again; TFX's hashed ids, which a
+    double can't hold, become the names that they were made of; what is None, which fails the task, goes.
     """
     artifacts = {
         key: {"artifacts": [_restore_artifact(artifact, adapted) for artifact in listed.get("artifacts", [])]}
         for key, listed in executor_output.get("artifacts", {}).items()
     }
     return {**executor_output, "artifacts": artifacts} if artifacts else executor_output
+
+
+def _declared_parameters(inputs: Json, inputs_spec: Json) -> Json:
+    """Leaves out what compiling added for Kubeflow's cache alone, as the version of the data."""
+    if "parameterValues" not in inputs or not inputs_spec:
+        return inputs
+    declared = inputs_spec.get("parameters", {})
+    return {**inputs, "parameterValues": {key: v for key, v in inputs["parameterValues"].items() if key in declared}}
 
 
 def local_path(uri: str) -> str:
@@ -139,10 +146,13 @@ def _has_type(artifact: Json) -> bool:
 def _restore_artifact(artifact: Json, adapted: Adapted) -> Json:
     restored = {key: value for key, value in artifact.items() if key != "uri" or not adapted.addresses}
     metadata = {
-        key: _name_of(value, adapted.names) if key in _ID_KEYS else _with_addresses(value, adapted.addresses)
+        key: _name_of(value, adapted.names)
+        if key == metadata_keys.CURRENT_MODEL_ID
+        else _with_addresses(value, adapted.addresses)
         for key, value in artifact.get("metadata", {}).items()
+        if value is not None
     }
-    return {**restored, "metadata": metadata} if metadata else restored
+    return {**restored, "metadata": metadata} if "metadata" in artifact else restored
 
 
 def _with_addresses(value: Any, addresses: Mapping[str, str]) -> Any:

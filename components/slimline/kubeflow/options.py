@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from slimline.core.config import Config
 
 Format: TypeAlias = Literal["kubeflow", "manifest", "vertex"]
+KUBERNETES_GPU = "nvidia.com/gpu"
 _QUANTITY = r"^[0-9]+(\.[0-9]+)?m?$"
 _BYTES = r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T)?$"
 # Kubernetes names of objects, RFC 1123: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/.
@@ -28,7 +29,7 @@ class Resources(Config):
     cpu: str | None = None
     memory: str | None = None
     gpu: int = Field(default=0, ge=0)
-    gpu_type: str = "nvidia.com/gpu"
+    gpu_type: str = KUBERNETES_GPU
 
     @field_validator("cpu")
     @classmethod
@@ -145,6 +146,9 @@ class CompileOptions(Config):
                 f"no {', '.join(self.kubernetes_only)} for Vertex, which has no Kubernetes options: give secrets "
                 "through Secret Manager, and volumes as gs:// addresses"
             )
+        unnamed = [name for name, part in self.resources.items() if part.gpu and part.gpu_type == KUBERNETES_GPU]
+        if self.format == "vertex" and unnamed:
+            raise ValueError(f"Vertex' own name of the GPU for {', '.join(unnamed)}, as gpu_type=NVIDIA_TESLA_T4")
         if self.format != "manifest" and (self.namespace or self.version):
             raise ValueError("namespace and version with format='manifest' only")
         return self

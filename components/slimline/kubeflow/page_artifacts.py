@@ -4,76 +4,113 @@ TFX has no such types. So compiling adds them to the outputs of a component (`sh
 point writes them from what the executor has recorded.
 """
 
+import json
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from slimline.kubeflow.executor_input import Adapted, Json
-from slimline.names import file_names
+from slimline.names import file_names, metadata_keys
 
 METRICS = "metrics"
 REPORT = "report"
 _SCHEMA_VERSION = "0.0.1"
 
-# By executor: the outputs whose numbers are shown, and the output that holds a page.
-_EDGE_VALIDATOR = "slimline.edge_validator.executor.EdgeValidatorExecutor"
-_QUANTIZER = "slimline.quantizer.executor.QuantizerExecutor"
-_METRICS_OF = {_EDGE_VALIDATOR: ("evaluation", "blessed_model"), _QUANTIZER: ("quantized_model",)}
-_PAGE_OF = {_EDGE_VALIDATOR: ("evaluation", file_names.EVALUATION_PAGE)}
+_NUMBERS = {
+    metadata_keys.AGREEMENT,
+    metadata_keys.BLESSED,
+    metadata_keys.GZIP_BYTES,
+    metadata_keys.MAX_DISTINCT_PER_CHANNEL,
+    metadata_keys.MEETS_GOAL,
+    metadata_keys.SIZE_BYTES,
+    metadata_keys.SPARSITY,
+    metadata_keys.SQNR_DB,
+}
+_NUMBER_PREFIXES = (metadata_keys.METRIC_PREFIX, metadata_keys.DROP_PREFIX, metadata_keys.BASELINE_PREFIX)
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What is shown of one executor.
+
+    Attributes:
+      recorded: Outputs whose recorded numbers are shown.
+      page: The output and the file in it that the page is, or is made of.
+    """
+
+    recorded: tuple[str, ...]
+    page: tuple[str, str]
+
+
+_SHOWN = {
+    "slimline.edge_validator.executor.EdgeValidatorExecutor": _Shown(
+        ("evaluation", "blessed_model"), ("evaluation", file_names.EVALUATION_PAGE)
+    ),
+    "slimline.quantizer.executor.QuantizerExecutor": _Shown(
+        ("quantized_model",), ("quantized_model", file_names.QUANTIZATION_REPORT)
+    ),
+}
 
 
 def shown_outputs(executor_class_path: str) -> dict[str, Json]:
-    """Returns the output definitions that compiling adds for an executor; none for one that is not Slimline's."""
-    outputs: dict[str, Json] = {}
-    if executor_class_path in _METRICS_OF:
-        outputs[METRICS] = _definition("system.Metrics")
-    if executor_class_path in _PAGE_OF:
-        outputs[REPORT] = _definition("system.HTML")
-    return outputs
+    """Returns the output definitions that compiling adds for an executor; none for one that shows none."""
+    if executor_class_path not in _SHOWN:
+        return {}
+    return {METRICS: _definition("system.Metrics"), REPORT: _definition("system.HTML")}
 
 
-def write_page_artifacts(adapted: Adapted, executor_output: Json) -> dict[str, Json]:
+def write_page_artifacts(adapted: Adapted, executor_output: Json, executor_class_path: str) -> dict[str, Json]:
     """Writes the page, and returns the metrics as artifacts for the ExecutorOutput.
 
     Args:
       adapted: What the container was given.
       executor_output: TFX's answer, with the metadata that the executor recorded.
+      executor_class_path: Who ran.
     """
+    shown = _SHOWN.get(executor_class_path)
+    if shown is None:
+        return {}
     if REPORT in adapted.system_outputs:
-        _write_report(adapted)
+        _write_report(adapted, shown)
     if METRICS not in adapted.system_outputs:
         return {}
     recorded: dict[str, Any] = {}
-    for outputs in _METRICS_OF.values():
-        for key in outputs:
-            for artifact in executor_output.get("artifacts", {}).get(key, {}).get("artifacts", []):
-                recorded.update(artifact.get("metadata", {}))
-    artifact = {"name": METRICS, "metadata": numbers(recorded)}
+    for key in shown.recorded:
+        for artifact in executor_output.get("artifacts", {}).get(key, {}).get("artifacts", []):
+            recorded.update(artifact.get("metadata", {}))
+    given = adapted.system_outputs[METRICS]
+    artifact = {"name": given.get("name", METRICS), "metadata": numbers(recorded)}
     return {METRICS: {"artifacts": [artifact]}}
 
 
 def numbers(metadata: Mapping[str, Any]) -> dict[str, float]:
-    """Returns what is a number, or a string of one: ML Metadata's doubles lose digits, so floats are recorded so."""
-    found: dict[str, float] = {}
-    for key, value in metadata.items():
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            continue
-        # Not a number and infinities fail the launcher's whole record.
-        if number == number and abs(number) != float("inf"):
-            found[key] = number
-    return found
+    """Returns the figures of a record; floats are recorded as strings, since ML Metadata's doubles lose digits."""
+    found = {
+        key: float(value)
+        for key, value in metadata.items()
+        if key in _NUMBERS or (key.startswith(_NUMBER_PREFIXES) and key != metadata_keys.BASELINE_DIGEST)
+    }
+    # Not a number and infinities fail the launcher's whole record.
+    return {key: value for key, value in sorted(found.items()) if math.isfinite(value)}
 
 
-def _write_report(adapted: Adapted) -> None:
-    """Copies the page to the one object that Kubeflow shows in a frame."""
+def _write_report(adapted: Adapted, shown: _Shown) -> None:
+    """Writes the page to the one object that Kubeflow shows in a frame."""
     from tfx.dsl.io import fileio
 
-    outputs = adapted.executor_input["outputs"]["artifacts"]
-    for key, name in _PAGE_OF.values():
-        if key in outputs:
-            source = f"{outputs[key]['artifacts'][0]['uri'].rstrip('/')}/{name}"
-            fileio.copy(source, adapted.system_outputs[REPORT]["uri"], overwrite=True)
+    key, name = shown.page
+    folder = adapted.executor_input["outputs"]["artifacts"][key]["artifacts"][0]["uri"].rstrip("/")
+    with fileio.open(f"{folder}/{name}") as stream:
+        content = stream.read()
+    if name == file_names.QUANTIZATION_REPORT:
+        from slimline.report import render_quantization
+
+        content = render_quantization(json.loads(content))
+    target = adapted.system_outputs[REPORT]["uri"]
+    fileio.makedirs(target.rpartition("/")[0])
+    with fileio.open(target, "w") as stream:
+        stream.write(content)
 
 
 def _definition(title: str) -> Json:

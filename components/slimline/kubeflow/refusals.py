@@ -9,10 +9,13 @@ from tfx.components.infra_validator.component import InfraValidator
 from tfx.components.pusher.component import Pusher
 from tfx.dsl.components.common.importer import Importer
 from tfx.dsl.components.common.resolver import Resolver
+from tfx.dsl.placeholder.placeholder import Placeholder
 from tfx.orchestration.pipeline import Pipeline
+from tfx.types.channel import UnionChannel
 
 from slimline.errors import PipelineError
 from slimline.kubeflow.options import CompileOptions
+from slimline.kubeflow.specification import DATA_VERSION
 
 # As Argo's validation has it, 128 with the "-driver" that Kubeflow adds.
 _TASK_NAME = re.compile(r"^[A-Za-z0-9][-A-Za-z0-9]{0,120}$")
@@ -24,11 +27,18 @@ def always_run(pipeline: Pipeline, options: CompileOptions) -> set[str]:
 
     Its key knows parameters and input artifacts only, and never runs the part of an ExampleGen that looks for new data:
     a recurring run would see the first run's data for ever. A Pusher that is cached does not push again what was taken
-    away.
+    away. With a `data_version`, whoever submits a run says what data it is about.
     """
-    kinds = (FileBasedExampleGen, QueryBasedExampleGen, Importer, Pusher)
-    found = {component.id for component in pipeline.components if isinstance(component, kinds)}
+    found = {component.id for component in pipeline.components if isinstance(component, (Importer, Pusher))}
+    if DATA_VERSION not in options.parameters:
+        found |= set(data_readers(pipeline))
     return found | set(options.no_cache)
+
+
+def data_readers(pipeline: Pipeline) -> list[str]:
+    """Returns the ids of the components that read data from outside of the pipeline."""
+    kinds = (FileBasedExampleGen, QueryBasedExampleGen)
+    return [component.id for component in pipeline.components if isinstance(component, kinds)]
 
 
 def require_known_components(ids: Sequence[str], options: CompileOptions) -> None:
@@ -61,13 +71,17 @@ def require_runnable(pipeline: Pipeline, options: CompileOptions) -> None:
         )
     for component in pipeline.components:
         _require_task_name(component.id)
+        _require_compiled(component)
         if options.format != "vertex":
-            _require_supported(component)
+            _require_no_resolver(component)
         for text in _texts(component.exec_properties):
             _require_no_template(component.id, text)
             if options.format != "vertex":
                 _require_no_span(component.id, text)
             _require_reachable(component.id, text, options)
+    for text in pipeline.beam_pipeline_args or []:
+        if isinstance(text, str):
+            _require_no_template("beam_pipeline_args", text)
 
 
 def _require_task_name(component_id: str) -> None:
@@ -79,18 +93,43 @@ def _require_task_name(component_id: str) -> None:
         )
 
 
-def _require_supported(component: Any) -> None:
-    if isinstance(component, Resolver):
-        raise PipelineError(
-            f"the Resolver {component.id!r}",
-            "components that run in containers of their own",
-            "on Kubeflow, read what is pushed with an Importer, or compile with --format vertex, which runs Resolvers",
-        )
+def _require_compiled(component: Any) -> None:
+    """Refuses what TFX compiles to nothing, or to what no Kubeflow runs."""
     if isinstance(component, InfraValidator):
         raise PipelineError(
             f"the InfraValidator {component.id!r}, which starts a server beside the pipeline",
             "components that run inside of their container",
             "leave it out: EdgeValidator runs every file before it blesses one",
+        )
+    if component.exec_properties.get("module_file"):
+        raise PipelineError(
+            f"module_file={component.exec_properties['module_file']!r} of {component.id}",
+            "code that is in the image",
+            "name the function in a package of the image, as run_fn='package.module.run_fn': TFX would write a wheel "
+            "of the file to the pipeline root while it compiles",
+        )
+    for key, channel in component.inputs.items():
+        if isinstance(channel, UnionChannel):
+            raise PipelineError(
+                f"a union of channels as {key} of {component.id}",
+                "one channel for each input",
+                "give each an input of its own, as EdgeValidator's candidates have, or join them in a component",
+            )
+    for key, value in component.exec_properties.items():
+        if isinstance(value, Placeholder):
+            raise PipelineError(
+                f"the parameter {key} of {component.id}, which is another component's output",
+                "a value, or a RuntimeParameter",
+                "read that output in the component as an artifact: TFX compiles it to a task that does not exist",
+            )
+
+
+def _require_no_resolver(component: Any) -> None:
+    if isinstance(component, Resolver):
+        raise PipelineError(
+            f"the Resolver {component.id!r}",
+            "components that run in containers of their own",
+            "on Kubeflow, read what is pushed with an Importer, or compile with --format vertex, which runs Resolvers",
         )
 
 

@@ -6,15 +6,21 @@ from typing import Any, TypeAlias
 
 from slimline.errors import PipelineError
 from slimline.kubeflow.carrier import Written
+from slimline.kubeflow.entrypoint import CLASS_OPTION
 from slimline.kubeflow.options import CompileOptions
 from slimline.kubeflow.page_artifacts import shown_outputs
 
 Json: TypeAlias = dict[str, Any]
-_CLASS = "--executor_class_path"
+# A runtime parameter that Kubeflow's cache sees and no executor does.
+DATA_VERSION = "data_version"
 
 
 def complete(
-    specification: Json, written: Mapping[str, Written], uncached: Collection[str], options: CompileOptions
+    specification: Json,
+    written: Mapping[str, Written],
+    uncached: Collection[str],
+    readers: Collection[str],
+    options: CompileOptions,
 ) -> Json:
     """Returns the specification that is submitted.
 
@@ -22,6 +28,7 @@ def complete(
       specification: As TFX wrote it.
       written: What kfp writes for each component.
       uncached: Ids of the components that always run.
+      readers: Ids of the components that read data from outside.
       options: Images and parameters.
     """
     tasks, components = specification["root"]["dag"]["tasks"], specification["components"]
@@ -38,6 +45,8 @@ def complete(
             container.update(written[name].container)
             container["image"] = options.images.get(name, options.image)
             _add_page_artifacts(component, container)
+    if DATA_VERSION in options.parameters:
+        _add_data_version(specification, readers)
     _set_parameters(specification["root"], options.parameters)
     return specification
 
@@ -53,11 +62,24 @@ def executor_labels(specification: Json) -> dict[str, str]:
 
 
 def _add_page_artifacts(component: Json, container: Json) -> None:
-    arguments = container["args"]
-    shown = shown_outputs(arguments[arguments.index(_CLASS) + 1])
+    arguments = container.get("args", [])
+    shown = shown_outputs(arguments[arguments.index(CLASS_OPTION) + 1]) if CLASS_OPTION in arguments else {}
     if shown:
         outputs = component.setdefault("outputDefinitions", {}).setdefault("artifacts", {})
         outputs.update(shown)
+
+
+def _add_data_version(specification: Json, readers: Collection[str]) -> None:
+    """Lets what reads data be cached as long as the version stays, which whoever submits a run gives."""
+    root = specification["root"]
+    root.setdefault("inputDefinitions", {}).setdefault("parameters", {})[DATA_VERSION] = {"parameterType": "STRING"}
+    for name in readers:
+        task = root["dag"]["tasks"][name]
+        component = specification["components"][task["componentRef"]["name"]]
+        declared = component.setdefault("inputDefinitions", {}).setdefault("parameters", {})
+        declared[DATA_VERSION] = {"parameterType": "STRING"}
+        given = task.setdefault("inputs", {}).setdefault("parameters", {})
+        given[DATA_VERSION] = {"componentInputParameter": DATA_VERSION}
 
 
 def _set_parameters(root: Json, parameters: Mapping[str, str]) -> None:

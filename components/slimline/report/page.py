@@ -1,4 +1,4 @@
-"""Writes `evaluation.html`: one file that needs no network and no other file."""
+"""The page of an evaluation and that of a quantization: one file each, which needs no network and no other file."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +10,7 @@ from markupsafe import Markup
 from slimline.report.figures import draw_slices, draw_trade_off, limits_by_slice
 
 _TEMPLATE = "evaluation.html.jinja"
+_QUANTIZATION_TEMPLATE = "quantization.html.jinja"
 _MAX_OPERATIONS = 200
 
 
@@ -25,6 +26,36 @@ def write_page(evaluation: Mapping[str, Any], path: Path) -> None:
 
 def render(evaluation: Mapping[str, Any]) -> str:
     """Returns the page. Whatever stands in the data is escaped."""
+    metric = evaluation["primary_metric"]
+    limit = limits_by_slice(evaluation["config"]["thresholds"], metric)
+    return (
+        _environment()
+        .get_template(_TEMPLATE)
+        .render(
+            evaluation=evaluation,
+            metric=metric,
+            decision=_decision(evaluation),
+            trade_offs=[
+                Markup(figure)  # noqa: S704 - drawn by Matplotlib, which escapes text
+                for key, label in (("gzip_bytes", "bytes after gzip"), ("latency_ms", "host latency, ms"))
+                if (figure := draw_trade_off(evaluation, key, label)) is not None
+            ],
+            slice_figures={
+                row["name"]: Markup(figure)  # noqa: S704
+                for row in evaluation["candidates"]
+                if (figure := draw_slices(row, metric, limit)) is not None
+            },
+            max_operations=_MAX_OPERATIONS,
+        )
+    )
+
+
+def render_quantization(report: Mapping[str, Any]) -> str:
+    """Returns the page of a `quantization_report.json`. Whatever stands in the data is escaped."""
+    return _environment().get_template(_QUANTIZATION_TEMPLATE).render(report=report, max_operations=_MAX_OPERATIONS)
+
+
+def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("slimline.report", "templates"),
         autoescape=True,
@@ -33,24 +64,7 @@ def render(evaluation: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(count=_count, number=_number, share=_share, signed=_signed)
-    metric = evaluation["primary_metric"]
-    limit = limits_by_slice(evaluation["config"]["thresholds"], metric)
-    return environment.get_template(_TEMPLATE).render(
-        evaluation=evaluation,
-        metric=metric,
-        decision=_decision(evaluation),
-        trade_offs=[
-            Markup(figure)  # noqa: S704 - drawn by Matplotlib, which escapes text
-            for key, label in (("gzip_bytes", "bytes after gzip"), ("latency_ms", "host latency, ms"))
-            if (figure := draw_trade_off(evaluation, key, label)) is not None
-        ],
-        slice_figures={
-            row["name"]: Markup(figure)  # noqa: S704
-            for row in evaluation["candidates"]
-            if (figure := draw_slices(row, metric, limit)) is not None
-        },
-        max_operations=_MAX_OPERATIONS,
-    )
+    return environment
 
 
 def _decision(evaluation: Mapping[str, Any]) -> str:

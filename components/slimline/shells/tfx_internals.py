@@ -1,8 +1,11 @@
-"""What TFX tells an executor of the node that it runs for, seen in tfx 1.21."""
+"""What TFX does not promise to keep, seen in tfx 1.21: an executor's node, and how a store is named."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
 
 from tfx.dsl.components.base.base_executor import BaseExecutor
+from tfx.orchestration import metadata
 
 
 def node_id(executor: BaseExecutor) -> str:
@@ -11,13 +14,15 @@ def node_id(executor: BaseExecutor) -> str:
     return str(node.node_info.id) if node is not None else ""
 
 
-def run_in_container(arguments: Sequence[str]) -> None:
-    """Runs one component as TFX's own container entry point does.
+@contextmanager
+def stores_untouched() -> Iterator[None]:
+    """Lets a pipeline name its store without making it, as for a root that is not here.
 
-    Args:
-      arguments: Of that entry point; TFX itself parses the program's name too, and takes it for a Beam option.
+    `sqlite_metadata_connection_config` makes the folder at once, which for a `gs://` root fails after half a minute.
     """
-    # Imported here: it sets up logging for the whole process.
-    from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
-
-    kubeflow_v2_run_executor.main(kubeflow_v2_run_executor._parse_flags(list(arguments)))
+    original = metadata.fileio
+    metadata.fileio = SimpleNamespace(makedirs=lambda path: None)
+    try:
+        yield
+    finally:
+        metadata.fileio = original

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,20 +10,26 @@ import pytest
 import yaml
 from google.protobuf import json_format
 from kfp import components, dsl, kubernetes
-from kfp.compiler import Compiler
+from kfp.compiler import Compiler, KubernetesManifestOptions
 from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
-from tfx.components import CsvExampleGen, ImportExampleGen, StatisticsGen
+from tfx.components import CsvExampleGen, ImportExampleGen, InfraValidator, StatisticsGen, Trainer
+from tfx.dsl.component.experimental.annotations import OutputArtifact
+from tfx.dsl.component.experimental.decorators import component
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.dsl.input_resolution.strategies.latest_artifact_strategy import LatestArtifactStrategy
+from tfx.orchestration import metadata
 from tfx.orchestration.data_types import RuntimeParameter
 from tfx.orchestration.pipeline import Pipeline
-from tfx.proto import example_gen_pb2
+from tfx.proto import example_gen_pb2, infra_validator_pb2, trainer_pb2
 from tfx.types import Channel, standard_artifacts
+from tfx.types.channel import union
 
-from slimline.errors import ConfigError, PipelineError
+from slimline.errors import PipelineError
 from slimline.kubeflow.compile import compile_pipeline
 from slimline.kubeflow.options import CompileOptions, KeyReference, Resources, Toleration, Volume
+from slimline.running.request import Request, load_pipeline
+from slimline.shells.tfx_internals import stores_untouched
 from slimline_pipelines.digits.pipeline import create_pipeline
 
 GOLDENS = Path(__file__).parents[2] / "goldens"
@@ -191,37 +198,38 @@ def test_a_version_is_named_by_its_content(tmp_path):
     assert len(names) == 2
 
 
-def test_vertex_gets_a_job(tmp_path):
-    output = tmp_path / "job.json"
-    compile_pipeline(create_pipeline("gs://bucket/digits"), output, CompileOptions(image=IMAGE, format="vertex"))
-    job = json.loads(output.read_text())
-    assert job["runtimeConfig"]["gcsOutputDirectory"].startswith("gs://bucket/digits")
-    json_format.ParseDict(job["pipelineSpec"], pipeline_spec_pb2.PipelineSpec())
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"secret_env": {"A": KeyReference(name="s", key="k")}}, "secret_env"),
-        ({"volumes": (DATA,)}, "volumes"),
-        ({"timeout_s": 5}, "timeout_s"),
-    ],
-)
-def test_vertex_has_no_kubernetes_options(change, words):
-    with pytest.raises(ConfigError, match=words):
-        CompileOptions(image=IMAGE, format="vertex", **change)
-
-
-def test_vertex_needs_a_bucket(tmp_path):
-    with pytest.raises(PipelineError, match="gs://"):
-        compile_pipeline(
-            create_pipeline("/slimline"), tmp_path / "job.json", CompileOptions(image=IMAGE, format="vertex")
-        )
-
-
 def small(root: str = "gs://bucket/x", **changes: object) -> Pipeline:
     gen = ImportExampleGen(input_base=changes.pop("input_base", f"{root}/data"), **changes)
     return Pipeline("small", f"{root}/artifacts", components=[gen, StatisticsGen(examples=gen.outputs["examples"])])
+
+
+def with_trainer(**given: object) -> Pipeline:
+    gen = ImportExampleGen(input_base="gs://bucket/data")
+    arguments = {"train_args": trainer_pb2.TrainArgs(), "eval_args": trainer_pb2.EvalArgs()}
+    return Pipeline(
+        "small", "gs://bucket/x", components=[gen, Trainer(examples=gen.outputs["examples"], **arguments, **given)]
+    )
+
+
+def union_of_models() -> Pipeline:
+    gens = [ImportExampleGen(input_base="gs://bucket/data").with_id(name) for name in ("first", "second")]
+    statistics = StatisticsGen(examples=union([gen.outputs["examples"] for gen in gens]))
+    return Pipeline("small", "gs://bucket/x", components=[*gens, statistics])
+
+
+@component
+def name_a_place(place: OutputArtifact[standard_artifacts.String]) -> None:
+    """Gives a value."""
+
+
+def dynamic_parameter() -> Pipeline:
+    place = name_a_place().with_id("place")
+    gen = ImportExampleGen(input_base=place.outputs["place"].future()[0].value)
+    return Pipeline("small", "gs://bucket/x", components=[place, gen])
+
+
+def infra_validator() -> InfraValidator:
+    return InfraValidator(model=Channel(type=standard_artifacts.Model), serving_spec=infra_validator_pb2.ServingSpec())
 
 
 @pytest.mark.parametrize(
@@ -260,6 +268,17 @@ def small(root: str = "gs://bucket/x", **changes: object) -> Pipeline:
             {},
             "underscores",
         ),
+        (lambda: with_trainer(module_file="/some/trainer.py"), {}, "run_fn"),
+        (lambda: with_trainer(run_fn="a.b", custom_config={"x": "{{y}}"}), {}, "braces"),
+        (union_of_models, {}, "union of channels"),
+        (dynamic_parameter, {}, "another component's output"),
+        (lambda: Pipeline("small", "gs://b", components=[infra_validator()]), {}, "InfraValidator"),
+        (lambda: Pipeline("small", "gs://b", components=[infra_validator()]), {"format": "vertex"}, "InfraValidator"),
+        (
+            lambda: Pipeline("small", "gs://b", components=[], beam_pipeline_args=["--project={{x}}"]),
+            {},
+            "beam_pipeline_args",
+        ),
         (lambda: Pipeline("Small", "gs://b", components=[CsvExampleGen(input_base="gs://b/d")]), {}, "lower-case"),
     ],
 )
@@ -281,3 +300,64 @@ def test_a_runtime_parameter_gets_its_default(tmp_path):
 def test_a_stock_pipeline_compiles_as_it_is(tmp_path):
     (specification,) = compile_to(tmp_path, CompileOptions(image=IMAGE), small())
     assert set(specification["root"]["dag"]["tasks"]) == {"ImportExampleGen", "StatisticsGen"}
+
+
+def test_a_stores_folder_is_not_made_and_no_network_asked(tmp_path):
+    """TFX's function makes it at once, and would try to reach the bucket for half a minute."""
+    request = Request("tests.slimline.kubeflow.test_compile:with_a_store", "gs://no-such-bucket-here/digits")
+    started = time.monotonic()
+    with stores_untouched():
+        pipeline = load_pipeline(request)
+    compile_to(tmp_path, CompileOptions(image=IMAGE), pipeline)
+    assert time.monotonic() - started < 10
+
+
+def with_a_store(root: str) -> Pipeline:
+    gen = ImportExampleGen(input_base=f"{root}/data")
+    config = metadata.sqlite_metadata_connection_config(f"{root}/metadata.sqlite")
+    return Pipeline("small", root, components=[gen], metadata_connection_config=config)
+
+
+def test_with_a_version_of_the_data_it_is_read_once_for_each(tmp_path):
+    options = CompileOptions(image=IMAGE, parameters={"data_version": "1"})
+    pipeline = small()
+    pipeline.enable_cache = True
+    (specification,) = compile_to(tmp_path, options, pipeline)
+    json_format.ParseDict(specification, pipeline_spec_pb2.PipelineSpec())
+    parameters = specification["root"]["inputDefinitions"]["parameters"]
+    assert parameters == {"data_version": {"parameterType": "STRING", "defaultValue": "1", "isOptional": True}}
+    task = specification["root"]["dag"]["tasks"]["ImportExampleGen"]
+    assert task["cachingOptions"] == {"enableCache": True}
+    assert task["inputs"]["parameters"]["data_version"] == {"componentInputParameter": "data_version"}
+    assert "data_version" not in json.dumps(container(specification, "ImportExampleGen"))
+
+
+def test_the_manifest_is_as_kfp_writes_one(tmp_path):
+    """The other party is kfp's own manifest of a pipeline of its own."""
+
+    @dsl.container_component
+    def one() -> dsl.ContainerSpec:
+        return dsl.ContainerSpec(image="any", command=["true"], args=[])
+
+    @dsl.pipeline(name="small")
+    def pipeline() -> None:
+        kubernetes.set_timeout(one(), 60)
+
+    wanted = KubernetesManifestOptions(
+        pipeline_name="small",
+        pipeline_display_name="small",
+        pipeline_version_name="small-1",
+        pipeline_version_display_name="small-1",
+        namespace="vision",
+        include_pipeline_manifest=True,
+    )
+    Compiler().compile(
+        pipeline, str(tmp_path / "k.yaml"), kubernetes_manifest_options=wanted, kubernetes_manifest_format=True
+    )
+    options = CompileOptions(image=IMAGE, format="manifest", namespace="vision", version="small-1", timeout_s=60)
+    ours = compile_to(tmp_path, options, small())
+    for theirs, found in zip(yaml.safe_load_all((tmp_path / "k.yaml").read_text()), ours, strict=True):
+        for part in ("pipelineSpec", "platformSpec"):
+            assert (part in theirs["spec"]) == (part in found["spec"])
+            theirs["spec"].pop(part, None), found["spec"].pop(part, None)
+        assert found == theirs

@@ -4,6 +4,9 @@ import json
 from typing import Any
 
 import pytest
+from google.protobuf import json_format
+from kfp.pipeline_spec import pipeline_spec_pb2
+from tfx.orchestration.kubeflow.v2.container.kubeflow_v2_entrypoint_utils import parse_raw_artifact_dict
 
 from slimline.errors import PipelineError
 from slimline.kubeflow.entrypoint import has_remote_workers
@@ -142,3 +145,26 @@ def test_remote_workers_can_open_no_files_of_the_launcher():
 )
 def test_which_beam_runners_are_remote(arguments, remote):
     assert has_remote_workers(arguments) is remote
+
+
+def test_what_is_none_is_left_out_since_it_would_fail_the_task():
+    answer = {"artifacts": {"pruned_model": {"artifacts": [{"metadata": {"unset": None, "sparsity": "0.5"}}]}}}
+    (restored,) = restore(answer, adapt(kubeflow(), SPEC))["artifacts"]["pruned_model"]["artifacts"]
+    assert restored == {"metadata": {"sparsity": "0.5"}}
+
+
+def test_parameters_that_the_component_does_not_declare_are_kubeflows_alone():
+    given = kubeflow()
+    given["inputs"]["parameterValues"] = {"config": "{}", "data_version": "2026-11-26"}
+    specified = {**SPEC, "parameters": {"config": {"parameterType": "STRING"}}}
+    assert adapt(given, specified).executor_input["inputs"]["parameterValues"] == {"config": "{}"}
+
+
+def test_the_id_that_tfx_hashes_is_found_again():
+    """The other party is TFX's own parser of what a container gets."""
+    adapted = adapt(kubeflow(), SPEC)
+    message = json_format.ParseDict(adapted.executor_input, pipeline_spec_pb2.ExecutorInput())
+    (model,) = parse_raw_artifact_dict(message.inputs.artifacts, {})["model"]
+    answer = {"artifacts": {"pruned_model": {"artifacts": [{"metadata": {"current_model_id": float(model.id)}}]}}}
+    (restored,) = restore(answer, adapted)["artifacts"]["pruned_model"]["artifacts"]
+    assert restored["metadata"] == {"current_model_id": adapted.names[0]}
