@@ -19,7 +19,7 @@ _BOXES = {
         *("core.config", "core.schemes", "core.digest", "core.user_code", "core.atomic_write", "core.isolation"),
         "core.internals",
     ),
-    "errors, names": ("errors", "names"),
+    "errors, names": ("errors", "names", "plain_text"),
 }
 _BOX_OF = {room: box for box, rooms in _BOXES.items() for room in rooms}
 _WIDTH, _HEIGHT, _GAP_X, _GAP_Y, _MARGIN, _CHAR = 150, 34, 24, 40, 16, 7.2

@@ -16,6 +16,9 @@ def verdict(subject: str = "accuracy drop", slice_name: str = "overall", outcome
         "outcome": outcome,
         "more_examples": None,
         "text": f"{subject} on {slice_name}: {outcome}",
+        "p_value": 0.01,
+        "tends_to": "",
+        "obstacle": "",
     }
 
 
@@ -60,6 +63,7 @@ def candidate(name: str, outcome: str = "pass", **more: Any) -> dict[str, Any]:
         "reasons": [f"accuracy drop 0.01, limit 0.02: {outcome}"],
         "verdicts": [verdict(outcome=outcome), verdict(slice_name="digit=0", outcome="not judged")],
         "is_pareto": outcome == "pass",
+        "confidence": None,
         **more,
     }
 

@@ -7,6 +7,8 @@ tracebacks, and no code of the project catches those.
 import difflib
 from collections.abc import Iterable
 
+from slimline.plain_text import plain
+
 
 class SlimlineError(Exception):
     """A user's mistake.
@@ -24,7 +26,9 @@ class SlimlineError(Exception):
         self.remedy = remedy
 
     def __str__(self) -> str:
-        return f"Found: {self.found}\nExpected: {self.expected}\nTo do: {self.remedy}"
+        text = f"Found: {self.found}\nExpected: {self.expected}\nTo do: {self.remedy}"
+        # Names out of models and files stand in it, and it goes to terminals and logs.
+        return plain(text, keep="\n\t")
 
 
 class ConfigError(SlimlineError):

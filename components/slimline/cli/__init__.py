@@ -10,6 +10,7 @@ import typer
 from slimline.cli.app import app
 from slimline.cli.exit_codes import BAD_INPUT, FAILED
 from slimline.errors import SlimlineError
+from slimline.plain_text import plain
 from slimline.running.process import ProcessFailedError
 
 
@@ -24,5 +25,5 @@ def main() -> None:
 
 
 def _complain(message: str, code: int) -> None:
-    typer.secho(message, fg=typer.colors.RED, err=True)
+    typer.secho(plain(message, keep="\n\t"), fg=typer.colors.RED, err=True)
     sys.exit(code)

@@ -2,8 +2,7 @@
 
 import json
 
-from rich.console import Console
-
+from slimline.cli.terminal import terminal
 from slimline.core.quantization.advisor import Wishes, advise
 from slimline.core.schemes import Data
 
@@ -18,7 +17,7 @@ def print_advice(wishes: Wishes, data: Data, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(advice.to_dict(), indent=1))
         return
-    console = Console(highlight=False)
+    console = terminal()
     training = ', training="qat"' if advice.training else ""
     batch = ", static_batch=True" if advice.static_batch else ""
     console.print(f'QuantizationConfig(scheme="{advice.scheme}"{training}{batch})', markup=False, soft_wrap=True)

@@ -9,6 +9,7 @@ import typer
 from slimline.cli.exit_codes import NOT_GOOD_ENOUGH, OK, UNDECIDED
 from slimline.cli.pairs import pairs
 from slimline.core.schemes import BackendName, Data, EndType, Keep, OnLostGain, Priority, SchemeOrAuto, Target
+from slimline.plain_text import plain
 from slimline.running.request import Request, Runner, check_name
 
 app = typer.Typer(
@@ -192,7 +193,7 @@ def report(
     """Write the page of an evaluation: one HTML file that needs no network."""
     from slimline.cli.reporting import write_report
 
-    print(write_report(path, output))
+    print(plain(str(write_report(path, output))))
 
 
 @app.command()

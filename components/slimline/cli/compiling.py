@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from slimline.cli.pairs import pairs
+from slimline.cli.terminal import terminal
 from slimline.errors import ConfigError, PipelineError
 from slimline.kubeflow.options import CompileOptions
 from slimline.running.process import ProcessFailedError, Progress, execute
@@ -28,7 +29,7 @@ def compile_to_file(request: Request, options: CompileOptions) -> None:
         )
     if not output.parent.is_dir():
         raise PipelineError(f"no folder {output.parent}", "a folder that exists", "make it, or choose another")
-    console = Console(stderr=True, highlight=False)
+    console = terminal(stderr=True)
     with tempfile.NamedTemporaryFile(prefix="slimline-compile-", suffix=".log", delete=False) as file:
         log = Path(file.name)
     with console.status("loading TensorFlow and TFX") as status:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from slimline.cli.native_messages import without_native_messages
+from slimline.cli.terminal import terminal
 from slimline.errors import ModelError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def inspect_path(path: Path, custom_objects: str | None, *, as_json: bool) -> No
     """
     if not path.exists():
         raise ModelError(f"nothing at {path}", "a model's folder or file", "check the path")
-    with Console(stderr=True).status("loading TensorFlow and the model"), without_native_messages():
+    with terminal(stderr=True).status("loading TensorFlow and the model"), without_native_messages():
         from slimline.core.inspection import inspect_model
         from slimline.core.models.loading import load_model
 
@@ -35,7 +36,7 @@ def inspect_path(path: Path, custom_objects: str | None, *, as_json: bool) -> No
     if as_json:
         print(json.dumps(preflight.to_dict(), indent=1))
     else:
-        print_preflight(preflight, Console(highlight=False))
+        print_preflight(preflight, terminal())
 
 
 def print_preflight(preflight: "Preflight", console: Console) -> None:

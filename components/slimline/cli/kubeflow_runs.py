@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from slimline.cli.terminal import terminal
 
 _FOLDER = Path("slimline-runs") / "kubeflow"
 
@@ -19,7 +19,7 @@ def run_file(
     """
     from slimline.kubeflow.run_local import read_specification, run_local
 
-    console = Console(stderr=as_json, highlight=False)
+    console = terminal(stderr=as_json)
     name = read_specification(file)["pipelineInfo"]["name"]
     place = folder or _FOLDER / name
     run = run_local(

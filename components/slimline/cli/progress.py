@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.spinner import Spinner
 from rich.table import Table
 
+from slimline.cli.terminal import terminal
 from slimline.errors import PipelineError
 from slimline.running.process import Node, Progress, execute
 from slimline.running.request import Request
@@ -31,7 +32,7 @@ def follow(request: Request, folder: Path) -> dict[str, Any]:
     _check_writable(folder)
     log = folder / "logs" / f"run-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    console = Console(stderr=True, highlight=False)
+    console = terminal(stderr=True)
     console.print(f"Pipeline {request.pipeline} in {folder}", soft_wrap=True, markup=False)
     console.print(f"TensorFlow's and TFX's own messages: {log}", soft_wrap=True, markup=False)
     view: _Screen | _Lines = _Screen(console) if console.is_terminal else _Lines(console)

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from slimline.cli.examples import examples_options, read_schema, record_files, require_new_folder
 from slimline.cli.native_messages import without_native_messages
+from slimline.cli.terminal import terminal
 from slimline.errors import ConfigError, ModelError
 from slimline.names import file_names
 
@@ -101,7 +102,7 @@ def quantize_path(arguments: QuantizeArguments) -> Quantized:
             "give --calibration, or leave them out",
         )
     files = record_files(arguments.calibration, "--calibration")
-    with Console(stderr=True).status("loading TensorFlow, converting and running the file"), without_native_messages():
+    with terminal(stderr=True).status("loading TensorFlow, converting and running the file"), without_native_messages():
         from slimline.core.atomic_write import staged_folder
 
         quantized = _quantize(arguments, files)
@@ -129,7 +130,7 @@ def _quantize(arguments: QuantizeArguments, files: tuple[str, ...]) -> "Quantize
 
 def print_report(quantized: Quantized, console: Console | None = None) -> None:
     """Prints sizes, closeness and findings of a quantized file; on standard output unless told else."""
-    console, report = console or Console(highlight=False), quantized.report
+    console, report = console or terminal(), quantized.report
 
     def say(text: str) -> None:
         console.print(text, markup=False, soft_wrap=True)

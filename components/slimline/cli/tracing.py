@@ -6,10 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.tree import Tree
 
+from slimline.cli.terminal import terminal
 from slimline.lineage.find import digest_of, find_by_content
 from slimline.lineage.graph import ArtifactNode, Lineage, consumers, trace
 from slimline.lineage.store import find_store_file, open_store, sqlite_config
@@ -43,7 +43,7 @@ def trace_file(path: Path, metadata: Path | None, *, as_json: bool) -> None:
             )
         )
         return
-    console = Console(highlight=False)
+    console = terminal()
     if not console.is_terminal:
         # Whoever searches the output wants a value on one line.
         console.width = _WIDE

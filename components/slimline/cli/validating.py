@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from slimline.cli.examples import examples_options, read_schema, record_files, require_new_folder
 from slimline.cli.native_messages import without_native_messages
+from slimline.cli.terminal import terminal
 from slimline.errors import ConfigError, ModelError
 from slimline.names import file_names
 
@@ -118,7 +117,7 @@ def validate_paths(arguments: ValidateArguments) -> dict[str, Any]:
     if arguments.output is not None:
         require_new_folder(arguments.output)
     files = record_files(arguments.examples, "--examples")
-    with Console(stderr=True).status("loading TensorFlow and running all models"), without_native_messages():
+    with terminal(stderr=True).status("loading TensorFlow and running all models"), without_native_messages():
         evaluation = _evaluate(arguments, files)
         if arguments.output is not None:
             _write(evaluation, arguments.output)

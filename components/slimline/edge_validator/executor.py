@@ -19,8 +19,10 @@ from slimline.core.sampling.rank import SamplingConfig
 from slimline.edge_validator.outputs import bless, refuse, write_evaluation
 from slimline.errors import ExamplesError
 from slimline.names import file_names, metadata_keys
+from slimline.report.summary import summary_lines
 from slimline.shells import progress, shell
 from slimline.shells.beam_execution import PinnedBeamExecutor, scratch_folder
+from slimline.shells.log import announce
 from slimline.shells.tfx_internals import node_id
 from slimline.transforms.evaluation import (
     EvaluateFiles,
@@ -83,6 +85,8 @@ class EdgeValidatorExecutor(PinnedBeamExecutor):
             refuse(blessings, list(artifacts.values()), evaluation)
         else:
             bless(blessings, artifacts[evaluation.chosen], evaluation)
+        name = node_id(self) or "EdgeValidator"
+        announce(name, summary_lines(evaluation.to_dict()), is_good=evaluation.chosen is not None)
 
     def _count(self, files: Sequence[str], job: EvaluationJob, folder: str) -> Counted:
         """Runs the models with Beam, each worker on files of its own."""

@@ -7,6 +7,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from slimline.plain_text import plain_values
+from slimline.report import summary
 from slimline.report.figures import draw_slices, draw_trade_off, limits_by_slice
 
 _TEMPLATE = "evaluation.html.jinja"
@@ -26,6 +28,7 @@ def write_page(evaluation: Mapping[str, Any], path: Path) -> None:
 
 def render(evaluation: Mapping[str, Any]) -> str:
     """Returns the page. Whatever stands in the data is escaped."""
+    evaluation = plain_values(evaluation)
     metric = evaluation["primary_metric"]
     limit = limits_by_slice(evaluation["config"]["thresholds"], metric)
     return (
@@ -52,7 +55,11 @@ def render(evaluation: Mapping[str, Any]) -> str:
 
 def render_quantization(report: Mapping[str, Any]) -> str:
     """Returns the page of a `quantization_report.json`. Whatever stands in the data is escaped."""
-    return _environment().get_template(_QUANTIZATION_TEMPLATE).render(report=report, max_operations=_MAX_OPERATIONS)
+    return (
+        _environment()
+        .get_template(_QUANTIZATION_TEMPLATE)
+        .render(report=plain_values(report), max_operations=_MAX_OPERATIONS)
+    )
 
 
 def _environment() -> Environment:
@@ -64,6 +71,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(count=_count, number=_number, share=_share, signed=_signed)
+    environment.globals.update(summary=summary)
     return environment
 
 

@@ -45,9 +45,8 @@ def show(capsys, monkeypatch):
 
 
 def row(lines, name):
-    """Returns the cells of a candidate's row: the line that begins with its name, followed by a space."""
-    (cells,) = [line.split() for line in lines if line.strip().startswith(f"{name} ")]
-    return cells
+    """Returns the cells of a candidate's row in the first table: below the headline, the line that begins with it."""
+    return next(line.split() for line in lines[1:] if line.strip().startswith(f"{name} "))
 
 
 def test_the_chosen_is_marked_and_where_it_was_pushed_is_said(show):
@@ -160,3 +159,35 @@ def test_an_evaluation_has_its_own_title_and_nothing_of_a_run(capsys, monkeypatc
     lines = capsys.readouterr().out.splitlines()
     assert "validate: all models on the same 360 examples" in [line.strip() for line in lines]
     assert not [line for line in lines if "pushed" in line.lower() or "Done in" in line]
+
+
+def missed(**more):
+    known = {"subject": "accuracy drop", "slice": "digit=3", "limit": 0.01, "is_upper": True, "value": 0.0125}
+    known |= {"lower": 0.001, "upper": 0.0456, "num_examples": 120, "outcome": "undecided", "more_examples": 900}
+    return {**known, "text": "accuracy drop on digit=3 0.0125: undecided", "p_value": 0.31, "tends_to": "pass", **more}
+
+
+def test_a_limit_that_is_not_kept_has_a_row_with_all_that_it_rests_on(show):
+    kept = missed(outcome="pass", slice="digit=1")
+    lines = show(outcome([candidate("open", "undecided", "why", verdicts=[kept, missed()], confidence=0.69)]))
+    assert lines[0] == "Undecided: nothing ships. open: accuracy drop on digit=3 0.0125: undecided"
+    (cells,) = [line.split() for line in lines if "0.0456" in line]
+    known = ["open", "accuracy", "drop", "digit=3", "0.0125", "≤", "0.0456", "0.01", "120", "0.3100", "undecided"]
+    assert cells == [*known, "900,", "to", "pass"]
+    assert not [line for line in lines if "digit=1" in line]
+    assert row(lines, "open")[6:8] == ["undecided", "69.0%"]
+
+
+def test_slices_too_small_to_judge_are_listed(show):
+    small = missed(outcome="not judged", slice="digit=7", num_examples=12)
+    lines = show(outcome([candidate("good", "pass", "fine", verdicts=[small])], "good"))
+    assert "Too few examples to be judged: digit=7 (12)." in lines
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_nothing_that_a_slice_or_file_is_called_reaches_the_terminal_raw(show, width):
+    hostile = "\x1b[2J\x9b\r\x07evil\u202e"
+    odd = candidate(hostile, "undecided", hostile, verdicts=[missed(slice=hostile, text=hostile, subject=hostile)])
+    content = {**outcome([odd]), "nearest_miss": hostile, "warnings": [hostile]}
+    for text in show(content, width):
+        assert not set(text) & set("\x1b\x9b\r\x07\u202e")

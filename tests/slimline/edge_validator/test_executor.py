@@ -122,8 +122,12 @@ def test_latest_blessed_model_strategy_finds_the_chosen_candidate(validated):
     assert [model.uri for model in found["model"]] == [str(tmp_path / "float16")]
 
 
-def test_a_refusal_writes_all_outputs_and_tfx_pushes_nothing(inputs, tmp_path):
-    outputs = validate(inputs, tmp_path / "out", STRICT)
+def test_a_refusal_writes_all_outputs_and_tfx_pushes_nothing(inputs, tmp_path, caplog):
+    with caplog.at_level("INFO", "slimline"):
+        outputs = validate(inputs, tmp_path / "out", STRICT)
+    warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warned[0].startswith("EdgeValidator: Nothing may ship. half: accuracy drop")
+    assert "EdgeValidator: plain: fail, confidence 0.0%" in warned
     assert outputs["blessing"].get_int_custom_property(metadata_keys.BLESSED) == 0
     assert outputs["blessed_model"].get_int_custom_property(metadata_keys.BLESSED) == 0
     assert not model_utils.is_model_blessed(outputs["blessing"])

@@ -64,7 +64,8 @@ def test_a_real_evaluation_becomes_a_whole_page(evaluated):
 def test_the_verdict_stands_first(evaluated):
     page = Page(render(evaluated))
     first = page.whole
-    assert first.startswith(f"{evaluated['chosen']} may ship 3 candidate(s) against the float original on the same 200")
+    assert first.startswith(f"{evaluated['chosen']} may ship it keeps every limit with ")
+    assert "3 candidate(s) against the float original on the same 200" in first
     assert first.index("two records are in both splits") < first.index("Candidates")
 
 
@@ -80,6 +81,29 @@ def test_the_headline_says_what_was_decided(rows, chosen, headline, banner):
     page = Page(render(evaluation(*rows, chosen=chosen)))
     assert page.text("h1") == [headline]
     assert ("header", {"class": f"banner {banner}"}) in page.elements
+
+
+def test_a_page_without_a_winner_opens_on_the_limits_that_are_not_kept():
+    open_ = {**verdict(slice_name="digit=3", outcome="undecided"), "more_examples": 900, "tends_to": "pass"}
+    rows = [candidate("a", "undecided", verdicts=[verdict(), open_], confidence=0.61), unreadable("broken")]
+    whole = Page(render(evaluation(*rows))).whole
+    assert whole.startswith("Undecided: nothing ships a: accuracy drop on digit=3: undecided.")
+    expected = "a accuracy drop digit=3 0.0100 ≤ 0.015 0.0200 200 0.0100 undecided 900, to pass"
+    assert whole.index(expected) < whole.index("Each candidate")
+    assert "broken no file there fail" in whole
+    assert "61.0%" in whole
+
+
+def test_slices_too_small_to_judge_stand_in_the_banner():
+    small = {**verdict(slice_name="digit=7", outcome="not judged"), "num_examples": 12}
+    whole = Page(render(evaluation(candidate("a", verdicts=[small]), chosen="a"))).whole
+    assert whole.index("Too few examples to be judged: digit=7 (12).") < whole.index("Candidates")
+
+
+def test_control_characters_stand_as_their_escapes():
+    html = render(evaluation(candidate("a\x1b\x00\ud800b"), chosen="a\x1b\x00\ud800b"))
+    assert not set(html) & set("\x1b\x00\ud800")
+    assert "a\\x1b\\x00\\ud800b" in html
 
 
 def test_the_closest_is_named_when_none_passes():
@@ -122,7 +146,7 @@ def test_limits_changes_and_targets_are_listed():
     micro = target("micro", runs=False, arena_bytes=54_321)
     row = candidate("int8", targets={"micro": micro}, verdicts=[verdict("size in bytes", "", "fail")])
     whole = Page(render(evaluation(row))).whole
-    assert "size in bytes 0.0100 0.0000 0.0150 0.0200 200 fail" in whole
+    assert "size in bytes 0.0100 0.0000 0.0150 0.0200 200 0.0100 fail" in whole
     assert "float original says class candidate says class examples 3 8 2" in whole
     assert "micro: does not run , 98.7% of the work accelerated, arena 54,321 bytes" in whole
     assert "CUMSUM sums 0 no it does not have it" in whole

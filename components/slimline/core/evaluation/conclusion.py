@@ -257,7 +257,10 @@ def _decide(verdicts: Sequence[Verdict], config: GateConfig) -> Decision:
 
 
 def _reasons(verdicts: Sequence[Verdict]) -> tuple[str, ...]:
-    missed = tuple(verdict.text for verdict in verdicts if verdict.outcome in ("fail", "undecided"))
+    # What is broken first: no further examples would mend that.
+    missed = tuple(
+        verdict.text for outcome in ("fail", "undecided") for verdict in verdicts if verdict.outcome == outcome
+    )
     return missed or tuple(verdict.text for verdict in verdicts if verdict.outcome == "pass")
 
 

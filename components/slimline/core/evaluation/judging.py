@@ -204,6 +204,8 @@ def _not_judged(threshold: Threshold, slice_name: str, num_examples: int, config
     # A slice that is asked for by its name must not pass unseen.
     outcome: Ruling = "not judged" if threshold.slice == EVERY else "undecided"
     more = config.min_slice_examples - num_examples if outcome == "undecided" else None
+    if more is not None:
+        text += f": undecided, {more} more of {slice_name} would let it be judged"
     return Verdict(threshold.metric, slice_name, limit, True, None, None, None, num_examples, outcome, more, text)
 
 
@@ -236,7 +238,9 @@ def _sentence(
         bound = f" ({side} {_number(float(value))} with {100 * question.level:.4g}% confidence)"
     limited = "limit" if is_upper else "wanted at least"
     sentence = f"{subject}{place} {_number(evidence.value)}{bound}, {limited} {_number(question.limit)}"
-    return f"{sentence}: undecided, {plan.text(question.anytime)}" if outcome == "undecided" else sentence
+    if outcome != "undecided":
+        return sentence
+    return f"{sentence}: undecided, {plan.text(question.anytime, slice_name if place else '')}"
 
 
 def _number(value: float) -> str:

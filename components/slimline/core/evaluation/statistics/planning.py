@@ -29,12 +29,19 @@ class Plan:
     num_examples: int | None
     tends_to: str
 
-    def text(self, anytime: bool) -> str:
-        """Returns the plan in words."""
+    def text(self, anytime: bool, slice_name: str = "") -> str:
+        """Returns the plan in words.
+
+        Args:
+          anytime: Whether the examples come on top of those that there are.
+          slice_name: Of which slice they have to be; empty for all of the data.
+        """
         if self.num_examples is None:
             return "and no number of examples would decide soon: the figure is too near to the limit"
         kind = "more" if anytime else "fresh"
-        return f"about {self.num_examples:,} {kind} examples would decide with 90% probability, to {self.tends_to}"
+        place = f" of {slice_name}" if slice_name else ""
+        number = f"about {self.num_examples:,} {kind} examples{place}"
+        return f"{number} would decide with 90% probability, to {self.tends_to}"
 
 
 def plan_examples(
