@@ -8,6 +8,8 @@ import tf_keras
 from slimline.core.models.loading import SavedModelGraph, TrainedModel
 from slimline.core.models.weights import optimized_kernels
 from slimline.core.optimization.preflight import choose_layers, find_blockers, nothing_covered
+from slimline.core.optimization.qat import build_quantization_aware
+from slimline.core.optimization.qat_config import QatConfig
 from slimline.core.optimization.techniques import Technique
 from slimline.core.quantization.configuration import QuantizationConfig
 from slimline.core.quantization.conversion import quantize
@@ -95,6 +97,12 @@ def _inspect(model: TrainedModel, technique: Technique, blockers: tuple[str, ...
     planned = choose_layers(model, technique)
     if not planned.covered:
         return Finding(str(technique), "refused", 0.0, (), (nothing_covered(planned, technique),))
+    if technique is Technique.QAT:
+        # Only what TFMOT makes of the model shows whether it still is the same network.
+        try:
+            _, planned = build_quantization_aware(model, QatConfig())
+        except ModelError as error:
+            return Finding(str(technique), "refused", 0.0, (), (error.found,))
     layers = {layer.name.removeprefix(planned.prefix): layer for layer in planned.model.layers}
     left = tuple(
         LayerLeft(name, type(layers[name]).__name__, layers[name].count_params(), reason)

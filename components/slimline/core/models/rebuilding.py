@@ -7,6 +7,7 @@ it is.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -74,18 +75,48 @@ def require_same_outputs(original: Any, copy: Any, *, tolerance: float) -> None:
     Raises:
       ModelError: They differ.
     """
+    different = find_difference(original, copy, tolerance=tolerance)
+    if different is not None:
+        raise ModelError(
+            f"output {different.output} of the rebuilt model {copy.name!r} differs by {different.error:.3g} on random "
+            "input",
+            f"at most {different.limit:.3g}",
+            "quantize this model after its training only, without Pruner, Clusterer and QAT",
+        )
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where two models differ.
+
+    Attributes:
+      output: Number of the output.
+      error: Largest difference.
+      limit: That was allowed.
+    """
+
+    output: int
+    error: float
+    limit: float
+
+
+def find_difference(original: Any, copy: Any, *, tolerance: float) -> Difference | None:
+    """Compares two models on random input; None where they are equal, and for models that take strings.
+
+    Args:
+      original: A model with `inputs`, that maps a list of tensors to outputs.
+      copy: Another one with inputs in the same order.
+      tolerance: Largest difference, relative to the largest output where that is over 1.
+    """
     probes = random_inputs(copy.inputs)
     if probes is None:
-        return
+        return None
     for index, (wanted, given) in enumerate(zip(_flat_call(original, probes), _flat_call(copy, probes), strict=True)):
-        error = float(np.max(np.abs(wanted - given), initial=0))
+        error = float(np.max(np.abs(wanted - given), initial=0)) if wanted.shape == given.shape else float("inf")
         limit = tolerance * max(1.0, float(np.max(np.abs(wanted), initial=0)))
         if not error <= limit:
-            raise ModelError(
-                f"output {index} of the rebuilt model {copy.name!r} differs by {error:.3g} on random input",
-                f"at most {limit:.3g}",
-                "quantize this model after its training only, without Pruner, Clusterer and QAT",
-            )
+            return Difference(index, error, limit)
+    return None
 
 
 def random_inputs(specs: Sequence[Any]) -> list[np.ndarray] | None:

@@ -14,6 +14,7 @@ from slimline.core.models.weights import count_kernels, optimized_kernels
 from slimline.core.optimization.clustering_config import ClusteringConfig
 from slimline.core.optimization.preflight import plan
 from slimline.core.optimization.rules import first_match, require_matches
+from slimline.core.optimization.same_network import require_same_network
 from slimline.core.optimization.techniques import OptimizedModel, Technique
 from slimline.core.optimization.tfmot_support import num_clusterable
 from slimline.core.optimization.training import Watch, compile_like, fine_tune, num_steps
@@ -86,6 +87,7 @@ def cluster(
     wrapped = tf_keras.models.clone_model(planned.model, clone_function=wrap)
     fine_tune(wrapped, model, dataset, config, watch=watch)
     clustered = tfmot.clustering.keras.strip_clustering(wrapped)
+    require_same_network(wrapped, clustered, "taken out of TFMOT's wrappers")
     for name in frozen:
         clustered.get_layer(name).trainable = True
     compile_like(clustered, model, config)

@@ -14,6 +14,7 @@ from slimline.core.optimization.preflight import plan
 from slimline.core.optimization.pruning_config import PruningConfig
 from slimline.core.optimization.pruning_targets import layer_targets, require_reached, structure_unsupported_reason
 from slimline.core.optimization.rules import require_matches
+from slimline.core.optimization.same_network import require_same_network
 from slimline.core.optimization.techniques import OptimizedModel, Technique
 from slimline.core.optimization.training import Watch, compile_like, fine_tune, num_steps
 from slimline.core.optimization.weight_history import freeze_gains
@@ -83,12 +84,14 @@ def prune(
 
     frozen = freeze_gains(layer for layer in planned.model.layers if layer.name not in options)
     wrapped = tf_keras.models.clone_model(planned.model, clone_function=wrap)
+    require_same_network(planned.model, wrapped, "wrapped for pruning")
     _fine_tune(wrapped, model, dataset, config, watch)
     pruned = tfmot.sparsity.keras.strip_pruning(wrapped)
     for name in frozen:
         pruned.get_layer(name).trainable = True
     compile_like(pruned, model, config)
     require_reached(pruned, {name: targets[name] for name in options}, config)
+    require_same_network(wrapped, pruned, "taken out of TFMOT's wrappers")
     by_rule = {name: reason or "a rule leaves it" for name, reason in left.items() if name not in options}
     return OptimizedModel(Technique.PRUNING, pruned, count_kernels(pruned), {**planned.left, **by_rule})
 

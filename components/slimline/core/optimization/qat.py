@@ -21,7 +21,10 @@ from slimline.core.internals.tfmot import (
     Default8bitPrunePreserveQuantizeRegistry,
     Default8BitQuantizeRegistry,
     Default8BitQuantizeScheme,
+    inputs_in_order,
+    without_rounding,
 )
+from slimline.core.models.rebuilding import find_difference
 from slimline.core.models.weights import count_layer
 from slimline.core.optimization.preflight import Plan, plan
 from slimline.core.optimization.qat_config import Collaboration, QatConfig
@@ -29,10 +32,12 @@ from slimline.core.optimization.techniques import Technique
 from slimline.core.optimization.tfmot_support import activation_unsupported_reason
 from slimline.core.optimization.training import Watch, fine_tune, num_steps
 from slimline.core.optimization.weight_history import collaboration_of, freeze_gains
-from slimline.errors import ConfigError, near_miss
+from slimline.errors import ConfigError, ModelError, near_miss
 
 # Kernels of these layers are what TFMOT's collaborative schemes keep; it makes a Conv2D of a separable layer.
 _L = tf_keras.layers
+# Sums in another order.
+_TOLERANCE = 1e-4
 _COLLABORATIVE = (_L.Conv2D, _L.Dense, _L.SeparableConv1D, _L.SeparableConv2D)
 
 
@@ -89,14 +94,56 @@ def train_quantization_aware(
     """
     num_steps(num_examples, config)
     tf_keras.utils.set_random_seed(config.seed)
-    planned = _without_skipped(plan(model, Technique.QAT), config)
+    aware, planned = build_quantization_aware(model, config)
     covered = [planned.model.get_layer(name) for name in planned.covered]
     collaborations = {
         layer.name.removeprefix(planned.prefix): _collaboration(layer, config)
         for layer in covered
         if type(layer) in _COLLABORATIVE
     }
+    with _expected_missing_gradients():
+        fine_tune(aware, model, dataset, config, watch=watch)
+    return QatModel(aware, tuple(model.input_names), tuple(model.output_names), collaborations, planned.left)
 
+
+def build_quantization_aware(model: tf_keras.Model, config: QatConfig) -> tuple[tf_keras.Model, Plan]:
+    """Puts TFMOT's fake quantization into a copy of a model, and makes sure that it still is the same network.
+
+    TFMOT rewrites the model, and has made another one of some: so it is compared with the original, its rounding left
+    out. A layer of which TFMOT makes another one is left in float.
+
+    Args:
+      model: Functional or Sequential; it is not changed.
+      config: What to keep, and which layers to skip.
+
+    Returns:
+      The model to train, and what is done to which layer.
+
+    Raises:
+      ModelError: Something stands in the way of training this model, or TFMOT makes another network of it whatever is
+        left out.
+      ConfigError: A pattern matches no layer.
+    """
+    changed: dict[str, str] = {}
+    while True:
+        # A new copy each time: annotating connects its layers anew.
+        planned = _leave(_without_skipped(plan(model, Technique.QAT), config), changed)
+        aware = _apply(planned, config)
+        with without_rounding():
+            if find_difference(planned.model, aware, tolerance=_TOLERANCE) is None:
+                return aware, planned
+            culprit = _first_different(planned.model, aware)
+        own_name = (culprit or "").removeprefix(planned.prefix)
+        if culprit not in planned.covered:
+            raise ModelError(
+                f"model {model.name!r}, of which TFMOT makes another network{f' from {own_name} on' * bool(own_name)}",
+                "the same outputs before any training, rounding apart",
+                "quantize it after its training, without QAT, or replace the layer",
+            )
+        changed[own_name] = "TFMOT makes another layer of it"
+
+
+def _apply(planned: Plan, config: QatConfig) -> tf_keras.Model:
     def annotate(layer: tf_keras.layers.Layer) -> tf_keras.layers.Layer:
         if layer.name not in planned.covered:
             return layer
@@ -105,11 +152,40 @@ def train_quantization_aware(
     # What is trained as it is would lose what an earlier technique made of it.
     freeze_gains(layer for layer in planned.model.layers if layer.name not in planned.covered)
     annotated = tf_keras.models.clone_model(planned.model, clone_function=annotate)
-    with tfmot.quantization.keras.quantize_scope():
+    with tfmot.quantization.keras.quantize_scope(), inputs_in_order():
         aware = tfmot.quantization.keras.quantize_apply(annotated, scheme=_PreservingScheme(config))
-    with _expected_missing_gradients():
-        fine_tune(aware, model, dataset, config, watch=watch)
-    return QatModel(aware, tuple(model.input_names), tuple(model.output_names), collaborations, planned.left)
+    for layer in aware.layers:
+        inner = getattr(layer, "layer", layer)
+        if isinstance(inner, tf_keras.layers.Normalization):
+            # TFMOT makes it anew, and it computes with constants that it derives from its weights.
+            inner.finalize_state()
+    return aware
+
+
+def _first_different(original: tf_keras.Model, aware: tf_keras.Model) -> str | None:
+    """Returns the first layer of a model that computes something else in the other one; None when none is found."""
+    names = {layer.name for layer in aware.layers}
+    for layer in original.layers:
+        counterpart = next((name for name in (f"quant_{layer.name}", layer.name) if name in names), None)
+        if counterpart is None or len(layer.inbound_nodes) != 1 or isinstance(layer, tf_keras.layers.InputLayer):
+            continue
+        ours = tf_keras.Model(original.inputs, layer.output)
+        theirs = tf_keras.Model(aware.inputs, aware.get_layer(counterpart).output)
+        if find_difference(ours, theirs, tolerance=_TOLERANCE) is not None:
+            return str(layer.name)
+    return None
+
+
+def _leave(planned: Plan, reasons: Mapping[str, str]) -> Plan:
+    """Takes layers out of a plan, and normalizations that were to be folded into them."""
+    covered = [name for name in planned.covered if name.removeprefix(planned.prefix) not in reasons]
+    unfolded = [name for name in covered if _is_alone(planned.model.get_layer(name), covered)]
+    left = {
+        **planned.left,
+        **reasons,
+        **{name.removeprefix(planned.prefix): "the layer that it follows stays in float" for name in unfolded},
+    }
+    return replace(planned, covered=tuple(name for name in covered if name not in unfolded), left=left)
 
 
 def _without_skipped(planned: Plan, config: QatConfig) -> Plan:
@@ -123,15 +199,7 @@ def _without_skipped(planned: Plan, config: QatConfig) -> Plan:
                 f"correct or remove it.{near_miss(pattern, own_names)}",
             )
     skipped = [name for name in own_names if any(fnmatchcase(name, pattern) for pattern in config.skip_layers)]
-    covered = [name for own_name, name in own_names.items() if own_name not in skipped]
-    # A normalization is folded into the layer before it.
-    unfolded = [name for name in covered if _is_alone(planned.model.get_layer(name), covered)]
-    left = {
-        **planned.left,
-        **dict.fromkeys(skipped, "skip_layers names it"),
-        **{name.removeprefix(planned.prefix): "the layer that it follows stays in float" for name in unfolded},
-    }
-    return replace(planned, covered=tuple(name for name in covered if name not in unfolded), left=left)
+    return _leave(planned, dict.fromkeys(skipped, "skip_layers names it"))
 
 
 def _is_alone(layer: tf_keras.layers.Layer, covered: Sequence[str]) -> bool:
