@@ -40,6 +40,7 @@ _ALL = (
     Benchmark("quantization", "What quantization costs beside the plain converter", 2),
     Benchmark("sampling", "What the calibration sample costs beside Beam's own", 5),
     Benchmark("evaluation", "What the evaluation costs beside a plain loop, and TFMA", 10),
+    Benchmark("kubeflow", "What Kubeflow's rules cost, and whether they change what is pushed", 12),
     Benchmark("decisions", "How often the gate errs", 15),
 )
 BENCHMARKS = {benchmark.name: benchmark for benchmark in _ALL}

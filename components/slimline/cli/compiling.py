@@ -55,7 +55,7 @@ def compile_to_file(request: Request, options: CompileOptions) -> None:
 
 
 _NEXT = {
-    "kubeflow": "load it in Kubeflow, or submit it with kfp.Client().create_run_from_pipeline_package({name!r})",
+    "kubeflow": "load it in Kubeflow, or submit it with slimline kubeflow submit {name}",
     "manifest": "apply it with kubectl apply -f {name}",
     "vertex": "submit it with aiplatform.PipelineJob(display_name=..., template_path={name!r}).submit()",
 }

@@ -1,4 +1,4 @@
-"""The commands that are about Kubeflow: `compile` and `kubeflow run-local`."""
+"""The commands that are about Kubeflow: `compile`, and `kubeflow run-local`, `submit` and `schedule`."""
 
 import json
 from pathlib import Path
@@ -7,11 +7,12 @@ from typing import Annotated, Any
 import typer
 
 from slimline.cli.pairs import pairs
+from slimline.cli.terminal import terminal
 from slimline.errors import PipelineError
 from slimline.running.request import Request, check_name
 
 _NAME_VALUE = "NAME=VALUE"
-_kubeflow = typer.Typer(help="Run what was compiled.", no_args_is_help=True, rich_markup_mode=None)
+_kubeflow = typer.Typer(help="Run what was compiled, here or on a server.", no_args_is_help=True, rich_markup_mode=None)
 
 
 def register(app: typer.Typer) -> None:
@@ -105,3 +106,76 @@ def run_local_(
         print(json.dumps(outcome, indent=1))
     if outcome["failed"]:
         raise typer.Exit(1)
+
+
+FileArgument = Annotated[Path, typer.Argument(help="File that slimline compile wrote.")]
+HostOption = Annotated[str | None, typer.Option(help="Address of the API. [default: $KF_PIPELINES_ENDPOINT]")]
+TokenOption = Annotated[
+    Path | None, typer.Option(help="File with a bearer token. [default: $SLIMLINE_KUBEFLOW_TOKEN, or none]")
+]
+CertificateOption = Annotated[Path | None, typer.Option(help="File with certificates to trust.")]
+NamespaceOption = Annotated[str | None, typer.Option(help="Yours, on a server of several users.")]
+NameOption = Annotated[str | None, typer.Option(help="[default: made from the pipeline's]")]
+ExperimentOption = Annotated[str, typer.Option(help="That it belongs to; made when it is not there.")]
+ParameterOption = Annotated[list[str] | None, typer.Option(help="NAME=VALUE; may be repeated.")]
+RootOption = Annotated[str | None, typer.Option(help="Where artifacts are kept. [default: the server's]")]
+AccountOption = Annotated[str | None, typer.Option(help="Service account of the pods. [default: the server's]")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a line.")]
+
+
+@_kubeflow.command("submit")
+def submit_(
+    file: FileArgument,
+    host: HostOption = None,
+    token_file: TokenOption = None,
+    certificate: CertificateOption = None,
+    namespace: NamespaceOption = None,
+    name: NameOption = None,
+    experiment: ExperimentOption = "Default",
+    parameter: ParameterOption = None,
+    pipeline_root: RootOption = None,
+    service_account: AccountOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a compiled pipeline on a Kubeflow server."""
+    from slimline.cli.kubeflow_submitting import SubmitArguments, submit_file
+
+    values = pairs(parameter or [], "--parameter", _NAME_VALUE)
+    arguments = SubmitArguments(
+        file, host, token_file, certificate, namespace, name, experiment, values, pipeline_root, service_account
+    )
+    _show(submit_file(arguments), as_json=as_json)
+
+
+@_kubeflow.command("schedule")
+def schedule_(
+    file: FileArgument,
+    cron: Annotated[str, typer.Option(help="Six fields, seconds first, as '0 30 2 * * *'.")],
+    max_concurrency: Annotated[int, typer.Option(min=1, max=10, help="Runs at the same time.")] = 1,
+    catch_up: Annotated[bool, typer.Option("--catch-up", help="Make up for runs that were missed.")] = False,
+    host: HostOption = None,
+    token_file: TokenOption = None,
+    certificate: CertificateOption = None,
+    namespace: NamespaceOption = None,
+    name: NameOption = None,
+    experiment: ExperimentOption = "Default",
+    parameter: ParameterOption = None,
+    pipeline_root: RootOption = None,
+    service_account: AccountOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Have a compiled pipeline run on a Kubeflow server again and again."""
+    from slimline.cli.kubeflow_submitting import SubmitArguments, schedule_file
+
+    values = pairs(parameter or [], "--parameter", _NAME_VALUE)
+    arguments = SubmitArguments(
+        file, host, token_file, certificate, namespace, name, experiment, values, pipeline_root, service_account
+    )
+    _show(schedule_file(arguments, cron, max_concurrency, catch_up=catch_up), as_json=as_json)
+
+
+def _show(made: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(made, indent=1))
+    else:
+        terminal().print(f"{made['name']}: {made['address']}", soft_wrap=True, markup=False)

@@ -17,10 +17,11 @@ def run_file(
     Raises:
       PipelineError: The file is none that Kubeflow loads, or asks for what can't be done here.
     """
-    from slimline.kubeflow.run_local import read_specification, run_local
+    from slimline.kubeflow.compiled_file import read_compiled
+    from slimline.kubeflow.run_local import run_local
 
     console = terminal(stderr=as_json)
-    name = read_specification(file)["pipelineInfo"]["name"]
+    name = read_compiled(file).name
     place = folder or _FOLDER / name
     run = run_local(
         file,

@@ -1,11 +1,11 @@
 """Completes what TFX compiles: Kubeflow's caching, its page, and what a platform engineer asked for."""
 
-import json
 from collections.abc import Collection, Mapping
 from typing import Any, TypeAlias
 
 from slimline.errors import PipelineError
 from slimline.kubeflow.carrier import Written
+from slimline.kubeflow.compiled_file import typed_value
 from slimline.kubeflow.entrypoint import CLASS_OPTION
 from slimline.kubeflow.options import CompileOptions
 from slimline.kubeflow.page_artifacts import shown_outputs
@@ -91,14 +91,5 @@ def _set_parameters(root: Json, parameters: Mapping[str, str]) -> None:
                 f"one of its runtime parameters: {', '.join(sorted(declared)) or 'it has none'}",
                 "declare it with tfx.dsl.experimental.RuntimeParameter, or leave it out",
             )
-        declared[name]["defaultValue"] = _value(name, text, declared[name].get("parameterType", "STRING"))
+        declared[name]["defaultValue"] = typed_value(name, text, declared[name])
         declared[name]["isOptional"] = True
-
-
-def _value(name: str, text: str, kind: str) -> Any:
-    if kind == "STRING":
-        return text
-    try:
-        return json.loads(text)
-    except ValueError:
-        raise PipelineError(f"--parameter {name}={text}", f"a value of the type {kind}", "correct the value") from None

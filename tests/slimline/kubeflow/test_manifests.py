@@ -1,5 +1,7 @@
-"""The resources in `deploy/kubernetes`, against the schemas of Kubernetes itself."""
+"""What `deploy` holds: its resources against the schemas of Kubernetes itself, its Dockerfile by hadolint."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import kubernetes_validate
@@ -35,3 +37,9 @@ def test_the_role_gives_no_more_than_is_used():
 
 def test_no_secret_is_in_a_file():
     assert not [found for _, found in RESOURCES if found["kind"] == "Secret"]
+
+
+def test_hadolint_finds_nothing_in_the_dockerfile():
+    hadolint = Path(sys.executable).with_name("hadolint")
+    ran = subprocess.run([hadolint, FOLDER.parent / "Dockerfile"], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr

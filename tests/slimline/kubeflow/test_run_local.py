@@ -1,18 +1,25 @@
 """Compiled pipelines by Kubeflow's rules: small tasks written by hand, and one of TFX through the real entry point."""
 
+import contextlib
 import json
+import resource
 import textwrap
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tensorflow as tf
 import yaml
-from tfx.components import ImportExampleGen
+from tfx.components import ImportExampleGen, StatisticsGen
+from tfx.dsl.experimental.conditionals.conditional import Cond
+from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRunner, KubeflowV2DagRunnerConfig
 from tfx.orchestration.pipeline import Pipeline
 
 from slimline.errors import PipelineError
 from slimline.kubeflow.compile import compile_pipeline
+from slimline.kubeflow.conditions import is_triggered
 from slimline.kubeflow.options import CompileOptions, Volume
 from slimline.kubeflow.run_local import run_local
 
@@ -57,6 +64,8 @@ def specification(notes: Path, **tasks: dict[str, Any]) -> dict[str, Any]:
             "container": {"image": "any", "command": ["python", "-c", TASK], "args": arguments}
         }
         dag[name] = {"componentRef": {"name": name}, "inputs": {"artifacts": inputs}}
+        if "condition" in task:
+            dag[name]["triggerPolicy"] = {"condition": task["condition"]}
         if "retries" in task:
             dag[name]["retryPolicy"] = {"maxRetryCount": task["retries"]}
     return {
@@ -75,10 +84,14 @@ class Here:
         self.folder, self.notes = folder, folder / "notes"
         self.told: list[str] = []
 
-    def run(self, found: dict[str, Any], jobs: int = 2):
-        (self.folder / "p.yaml").write_text(yaml.safe_dump(found))
+    def run(self, *documents: dict[str, Any], jobs: int = 2, tell: Callable[[str], None] | None = None):
+        (self.folder / "p.yaml").write_text(yaml.safe_dump_all(documents))
         return run_local(
-            self.folder / "p.yaml", self.folder / "run", parameters={}, num_processes=jobs, tell=self.told.append
+            self.folder / "p.yaml",
+            self.folder / "run",
+            parameters={},
+            num_processes=jobs,
+            tell=tell or self.told.append,
         )
 
     def ran(self) -> list[str]:
@@ -157,11 +170,113 @@ def test_what_the_launcher_refuses_fails_here_too(here, code, words):
     assert any(words in line for line in here.told)
 
 
+COUNT = "inputs.artifacts['in-a'].artifacts[0].metadata['count']"
+
+
+@pytest.mark.parametrize(("condition", "state"), [(f"({COUNT} == 3.0)", "done"), (f"!({COUNT} == 3.0)", "skipped")])
+def test_a_task_whose_condition_is_false_does_not_run_nor_what_waits_for_it(here, condition, state):
+    found = specification(here.notes, a={}, b={"after": ("a",), "condition": condition}, c={"after": ("b",)})
+    run = here.run(found)
+    assert run.states == {"a": "done", "b": state, "c": state}
+    assert run.failed == []
+
+
+def test_a_condition_over_what_was_not_recorded_fails(here):
+    condition = "inputs.artifacts['in-a'].artifacts[0].metadata['blessed'] == 1.0"
+    assert here.run(specification(here.notes, a={}, b={"after": ("a",), "condition": condition})).failed == ["b"]
+    assert any("blessed" in line for line in here.told)
+
+
+def test_conditions_of_tfx_are_understood():
+    """The other party is TFX's compiler, which writes them."""
+    gen = ImportExampleGen(input_base="gs://bucket/data")
+    with Cond(gen.outputs["examples"].future().property("span") < 5):
+        statistics = StatisticsGen(examples=gen.outputs["examples"])
+    pipeline = Pipeline("small", "gs://bucket/x", components=[gen, statistics])
+    job = KubeflowV2DagRunner(KubeflowV2DagRunnerConfig(use_pipeline_spec_2_1=True)).run(pipeline, write_out=False)
+    condition = job["pipelineSpec"]["root"]["dag"]["tasks"]["StatisticsGen"]["triggerPolicy"]["condition"]
+    for span, runs in ((4.0, True), (5.0, False)):
+        examples = {"artifacts": [{"uri": "minio://b/x", "metadata": {"span": span}}]}
+        given = {"inputs": {"parameterValues": {}, "artifacts": {"_ImportExampleGen.examples": examples}}}
+        assert is_triggered(condition, given) is runs
+
+
+def with_platform(**config: object) -> dict[str, Any]:
+    executors = {"a-executor": config}
+    return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}}
+
+
+def test_a_task_is_ended_after_its_limit_of_time_with_its_children(here):
+    child = "import subprocess\nsubprocess.Popen(['sleep', '97.25'])\nsubprocess.run(['sleep', '97.25'])"
+    found = specification(here.notes, a={"code": child})
+    started = time.monotonic()
+    assert here.run(found, with_platform(activeDeadlineSeconds="1")).failed == ["a"]
+    assert time.monotonic() - started < 20
+    assert any("after 1 s" in line for line in here.told)
+    assert is_gone("97.25")
+
+
+def test_an_interrupted_run_leaves_no_process_and_goes_on(here):
+    flag = here.folder / "flag"
+    wait = f"import subprocess\nif not pathlib.Path({str(flag)!r}).exists(): subprocess.run(['sleep', '98.25'])"
+    found = specification(here.notes, a={}, b={"code": wait})
+
+    def tell(line: str) -> None:
+        if line.startswith("a: done"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        here.run(found, tell=tell)
+    assert is_gone("98.25")
+    flag.touch()
+    assert here.run(found).states == {"a": "kept", "b": "done"}
+
+
+def is_gone(word: str) -> bool:
+    """Waits a little until no `sleep` of that length runs here: a process that was killed takes a moment to die."""
+    for _ in range(100):
+        commands = []
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                commands.append(path.read_bytes())
+        if b"sleep\0%s\0" % word.encode() not in commands:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_a_secret_of_the_cluster_is_asked_for_here(here, monkeypatch):
+    secret = {"secretName": "hub", "keyToEnv": [{"secretKey": "token", "envVar": "HUB_TOKEN"}]}
+    found, platform = specification(here.notes, a={}), with_platform(secretAsEnv=[secret])
+    with pytest.raises(PipelineError, match=r"HUB_TOKEN.*Secret hub"):
+        here.run(found, platform)
+    monkeypatch.setenv("HUB_TOKEN", "x")
+    assert here.run(found, platform).failed == []
+
+
+def test_no_space_fails_the_task_and_the_next_run_goes_on(here):
+    big = here.folder / "big"
+    big.write_bytes(bytes(2_000_000))
+    # What is uploaded is larger than a file may become.
+    found = specification(here.notes, a={}, b={"after": ("a",)})
+    found["deploymentSpec"]["executors"]["b-executor"]["container"]["command"][2] += (
+        f"\nfolder.joinpath('linked').symlink_to({str(big)!r})\n"
+    )
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
+    try:
+        run = here.run(found)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert run.states == {"a": "done", "b": "failed"}
+    assert any("can't be moved" in line for line in here.told)
+    assert here.run(found).states == {"a": "kept", "b": "done"}
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         (lambda found: found.update(schemaVersion="2.0.0"), "2.1.0"),
-        (lambda found: found["root"]["dag"]["tasks"]["a"].update(triggerPolicy={"condition": "x"}), "condition"),
         (lambda found: found["deploymentSpec"]["executors"].update({"a-executor": {"importer": {}}}), "no container"),
         (
             lambda found: found["root"].update(inputDefinitions={"parameters": {"rate": {"parameterType": "STRING"}}}),
