@@ -202,12 +202,15 @@ def lineage(
     metadata: Annotated[
         Path | None, typer.Option(help="The store's sqlite file. [default: metadata.sqlite above PATH]")
     ] = None,
+    metadata_host: Annotated[
+        str | None, typer.Option(help="HOST:PORT of a metadata service, as Kubeflow's, instead of a file.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Print where a model came from: every step up to the data, with parameters and metrics."""
     from slimline.cli.tracing import trace_file
 
-    trace_file(path, metadata, as_json=as_json)
+    trace_file(path, metadata, metadata_host, as_json=as_json)
 
 
 def _run(pipeline: str, runner: Runner, root: Path | None, as_json: bool) -> None:

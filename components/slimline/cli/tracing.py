@@ -10,48 +10,56 @@ from rich.markup import escape
 from rich.tree import Tree
 
 from slimline.cli.terminal import terminal
+from slimline.errors import LineageError
 from slimline.lineage.find import digest_of, find_by_content
 from slimline.lineage.graph import ArtifactNode, Lineage, consumers, trace
-from slimline.lineage.store import find_store_file, open_store, sqlite_config
+from slimline.lineage.store import find_store_file, open_server, open_store, sqlite_config
 from slimline.names import metadata_keys
 
-# TFX's own bookkeeping, which says nothing of where a model came from.
-_HIDDEN_PROPERTIES = {"tfx_version", "is_external", "name", "producer_component", "pipeline_name", "state"}
+# TFX's and Kubeflow's own bookkeeping, which says nothing of where a model came from.
+_HIDDEN_PROPERTIES = {
+    *("tfx_version", "is_external", "name", "producer_component", "pipeline_name", "state"),
+    *("display_name", "store_session_info"),
+}
 _MAX_VALUE_CHARS = 160
 _WIDE = 1_000
 
 
-def trace_file(path: Path, metadata: Path | None, *, as_json: bool) -> None:
+def trace_file(path: Path, metadata: Path | None, host: str | None, *, as_json: bool) -> None:
     """Finds an artifact by the content of a file or folder, and prints its lineage."""
     digest = digest_of(path)
-    store_file = metadata or find_store_file(path)
-    store = open_store(sqlite_config(store_file))
+    if metadata and host:
+        raise LineageError("both --metadata and --metadata-host", "one store", "leave one of them out")
+    place = host or metadata or find_store_file(path)
+    store = open_server(host) if host else open_store(sqlite_config(Path(place)))
     found = find_by_content(store, path)
     artifact = found[-1]
     lineage = trace(store, artifact.id)
-    pushes = [
-        properties[metadata_keys.PUSHED_DESTINATION]
-        for execution in consumers(store, artifact.id)
-        for ids in execution.outputs.values()
-        for properties in (dict(node.properties) for node in _nodes(store, ids))
-        if metadata_keys.PUSHED_DESTINATION in properties
-    ]
+    pushes = _pushes(store, artifact.id)
     if as_json:
         print(
-            json.dumps(
-                {"digest": digest, "metadata": str(store_file), "pushed_to": pushes, **_to_json(lineage)}, indent=1
-            )
+            json.dumps({"digest": digest, "metadata": str(place), "pushed_to": pushes, **_to_json(lineage)}, indent=1)
         )
         return
     console = terminal()
     if not console.is_terminal:
         # Whoever searches the output wants a value on one line.
         console.width = _WIDE
-    console.print(f"{path} is {artifact.type} {artifact.id} of {store_file}", soft_wrap=True, markup=False)
+    console.print(f"{path} is {artifact.type} {artifact.id} of {place}", soft_wrap=True, markup=False)
     console.print(f"content {digest}", soft_wrap=True, markup=False)
-    for statement in (*_blessings(lineage, digest), *(f"pushed to {place}" for place in dict.fromkeys(pushes))):
+    for statement in (*_blessings(lineage, digest), *(f"pushed to {where}" for where in dict.fromkeys(pushes))):
         console.print(statement, soft_wrap=True, markup=False)
     console.print(_tree(lineage))
+
+
+def _pushes(store: Any, artifact_id: int) -> list[str]:
+    return [
+        node.properties[metadata_keys.PUSHED_DESTINATION]
+        for execution in consumers(store, artifact_id)
+        for ids in execution.outputs.values()
+        for node in _nodes(store, ids)
+        if metadata_keys.PUSHED_DESTINATION in node.properties
+    ]
 
 
 def _nodes(store: Any, ids: tuple[int, ...]) -> list[ArtifactNode]:

@@ -74,11 +74,11 @@ def require_runnable(pipeline: Pipeline, options: CompileOptions) -> None:
         _require_compiled(component)
         if options.format != "vertex":
             _require_no_resolver(component)
-        for text in _texts(component.exec_properties):
+        for key, text in _texts(component.exec_properties):
             _require_no_template(component.id, text)
             if options.format != "vertex":
                 _require_no_span(component.id, text)
-            _require_reachable(component.id, text, options)
+            _require_reachable(component.id, _path_in(key, text), options)
     for text in pipeline.beam_pipeline_args or []:
         if isinstance(text, str):
             _require_no_template("beam_pipeline_args", text)
@@ -133,10 +133,10 @@ def _require_no_resolver(component: Any) -> None:
         )
 
 
-def _texts(properties: Any) -> Iterator[str]:
-    for value in properties.values():
+def _texts(properties: Any) -> Iterator[tuple[str, str]]:
+    for key, value in properties.items():
         if isinstance(value, str):
-            yield value
+            yield key, value
 
 
 def _require_no_template(component_id: str, text: str) -> None:
@@ -157,9 +157,8 @@ def _require_no_span(component_id: str, text: str) -> None:
         )
 
 
-def _require_reachable(component_id: str, text: str, options: CompileOptions) -> None:
+def _require_reachable(component_id: str, path: str | None, options: CompileOptions) -> None:
     """Refuses a path that lies in the pod alone: data is not there, and what is pushed is gone with the pod."""
-    path = _path_in(text)
     if path is None or any(path == v.path or path.startswith(f"{v.path}/") for v in options.volumes):
         return
     if options.format == "vertex":
@@ -169,12 +168,14 @@ def _require_reachable(component_id: str, text: str, options: CompileOptions) ->
     raise PipelineError(f"the path {path} in {component_id}, which no pod shares with another", "a shared place", way)
 
 
+# Where TFX's components read from: ExampleGens, ImportSchemaGen, Importer.
+_READ_KEYS = ("input_base", "schema_file", "artifact_uri")
 _BASES = re.compile(r'"(?:base_directory|baseDirectory)":\s*"(/[^"]*)"')
 
 
-def _path_in(text: str) -> str | None:
+def _path_in(key: str, text: str) -> str | None:
     """Returns a path that data is read from or a model pushed to; None in other parameters."""
-    if text.startswith("/"):
+    if key in _READ_KEYS and text.startswith("/"):
         return text
-    found = _BASES.search(text)
+    found = _BASES.search(text) if key == "push_destination" else None
     return found[1] if found else None

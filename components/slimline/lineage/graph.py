@@ -1,5 +1,8 @@
 """Walks a store's events from an artifact up to the data that it was made of.
 
+Kubeflow's record is read too: its types are the compiled ones (`tfx.Model`), a task's name is a property and not a
+context, parameters are one structure, and all numbers are doubles.
+
 The walk asks for one level at a time, by ids only: that works with every version of ML Metadata and database, and ends
 where the lineage ends (docs/decisions.md).
 """
@@ -8,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from google.protobuf import json_format
 from ml_metadata.metadata_store.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2
 
@@ -22,6 +26,11 @@ _OUTPUT_EVENTS = (
     metadata_store_pb2.Event.INTERNAL_OUTPUT,
 )
 _NODE_CONTEXT = "node"
+# As kubeflow/pipelines 2.17, `backend/src/v2/metadata/client.go`, writes them.
+_DAG_TYPE = "system.DAGExecution"
+_TASK_NAME = "task_name"
+_PARAMETERS = "inputs"
+_TFX_PREFIX = "tfx."
 _STATES = metadata_store_pb2.Execution.State
 
 
@@ -113,7 +122,7 @@ def consumers(store: MetadataStore, artifact_id: int) -> list[ExecutionNode]:
 
 def to_node(artifact: metadata_store_pb2.Artifact) -> ArtifactNode:
     """Turns a record of the store into a plain value."""
-    return ArtifactNode(artifact.id, artifact.type, artifact.uri, _properties(artifact))
+    return ArtifactNode(artifact.id, artifact.type.removeprefix(_TFX_PREFIX), artifact.uri, _properties(artifact))
 
 
 def node_id(store: MetadataStore, execution_id: int) -> str:
@@ -133,9 +142,13 @@ def _producers(store: MetadataStore, artifact_ids: Iterable[int]) -> dict[int, i
     """Returns who made each artifact. A cached run adds itself as a producer: the first complete one made it."""
     events = [e for e in store.get_events_by_artifact_ids(sorted(artifact_ids)) if e.type in _OUTPUT_EVENTS]
     ids = sorted({event.execution_id for event in events})
-    states = {execution.id: execution.last_known_state for execution in store.get_executions_by_id(ids)}
+    ranks = {
+        # A whole pipeline names its tasks' outputs as its own.
+        execution.id: (execution.type == _DAG_TYPE, execution.last_known_state != _STATES.COMPLETE, execution.id)
+        for execution in store.get_executions_by_id(ids)
+    }
     made: dict[int, int] = {}
-    for event in sorted(events, key=lambda e: (states.get(e.execution_id) != _STATES.COMPLETE, e.execution_id)):
+    for event in sorted(events, key=lambda e: ranks[e.execution_id]):
         made.setdefault(event.artifact_id, event.execution_id)
     return made
 
@@ -152,10 +165,10 @@ def _executions(store: MetadataStore, ids: list[int]) -> dict[int, ExecutionNode
     return {
         execution.id: ExecutionNode(
             execution.id,
-            node_id(store, execution.id),
+            _string(execution, _TASK_NAME) or node_id(store, execution.id),
             execution.type,
             state_name(execution),
-            _properties(execution),
+            _parameters(execution),
             {key: tuple(value) for key, value in inputs[execution.id].items()},
             {key: tuple(value) for key, value in outputs[execution.id].items()},
         )
@@ -165,6 +178,17 @@ def _executions(store: MetadataStore, ids: list[int]) -> dict[int, ExecutionNode
 
 def _key(event: metadata_store_pb2.Event) -> str:
     return next((step.key for step in event.path.steps if step.HasField("key")), "")
+
+
+def _string(execution: metadata_store_pb2.Execution, name: str) -> str:
+    return str(execution.custom_properties[name].string_value) if name in execution.custom_properties else ""
+
+
+def _parameters(execution: metadata_store_pb2.Execution) -> dict[str, Any]:
+    """Returns what a component was given; on Kubeflow without what it notes of pods and caches."""
+    if _PARAMETERS in execution.custom_properties:
+        return dict(json_format.MessageToDict(execution.custom_properties[_PARAMETERS].struct_value))
+    return _properties(execution)
 
 
 def _properties(record: Any) -> dict[str, Any]:

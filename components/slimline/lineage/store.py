@@ -9,6 +9,7 @@ from ml_metadata.proto import metadata_store_pb2
 from slimline.errors import LineageError
 
 STORE_FILE = "metadata.sqlite"
+_ANSWER_S = 20.0
 
 
 def sqlite_config(path: Path) -> metadata_store_pb2.ConnectionConfig:
@@ -39,6 +40,44 @@ def open_store(config: metadata_store_pb2.ConnectionConfig) -> MetadataStore:
             "an ML Metadata store",
             "check --metadata, and that it is readable",
         ) from error
+
+
+def server_config(address: str) -> metadata_store_pb2.MetadataStoreClientConfig:
+    """Returns the configuration of a metadata service, as Kubeflow has one.
+
+    Args:
+      address: `HOST:PORT`.
+
+    Raises:
+      LineageError: It is no such address.
+    """
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise LineageError(
+            f"the address {address!r}", "HOST:PORT", "write it so, as metadata-grpc-service.kubeflow:8080"
+        )
+    return metadata_store_pb2.MetadataStoreClientConfig(host=host, port=int(port), client_timeout_sec=_ANSWER_S)
+
+
+def open_server(address: str) -> MetadataStore:
+    """Opens the store behind a metadata service.
+
+    Args:
+      address: `HOST:PORT`.
+
+    Raises:
+      LineageError: Nobody answers there.
+    """
+    store = MetadataStore(server_config(address))
+    try:
+        store.get_context_types()
+    except mlmd_errors.StatusError as error:
+        raise LineageError(
+            f"no metadata service at {address}: {error}",
+            "ML Metadata's gRPC service, as Kubeflow's metadata-grpc-service",
+            "check --metadata-host, and whether it can be reached from here, as by kubectl port-forward",
+        ) from None
+    return store
 
 
 def find_store_file(start: Path) -> Path:

@@ -14,8 +14,9 @@ from kfp.compiler import Compiler, KubernetesManifestOptions
 from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 from tfx.components import CsvExampleGen, ImportExampleGen, InfraValidator, StatisticsGen, Trainer
-from tfx.dsl.component.experimental.annotations import OutputArtifact
+from tfx.dsl.component.experimental.annotations import OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
+from tfx.dsl.components.common.importer import Importer
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.dsl.input_resolution.strategies.latest_artifact_strategy import LatestArtifactStrategy
 from tfx.orchestration import metadata
@@ -203,12 +204,29 @@ def small(root: str = "gs://bucket/x", **changes: object) -> Pipeline:
     return Pipeline("small", f"{root}/artifacts", components=[gen, StatisticsGen(examples=gen.outputs["examples"])])
 
 
+def test_a_parameter_that_only_looks_like_a_path_is_none(tmp_path):
+    gen = ImportExampleGen(input_base="gs://bucket/data")
+    pipeline = Pipeline("small", "gs://bucket/x", components=[gen, name_an_address(address="/v1/score")])
+    pipeline.components[-1].with_id("address")
+    assert compile_to(tmp_path, CompileOptions(image=IMAGE), pipeline)
+
+
+@component
+def name_an_address(address: Parameter[str], place: OutputArtifact[standard_artifacts.String]) -> None:
+    """Takes an address below a server's."""
+
+
 def with_trainer(**given: object) -> Pipeline:
     gen = ImportExampleGen(input_base="gs://bucket/data")
     arguments = {"train_args": trainer_pb2.TrainArgs(), "eval_args": trainer_pb2.EvalArgs()}
     return Pipeline(
         "small", "gs://bucket/x", components=[gen, Trainer(examples=gen.outputs["examples"], **arguments, **given)]
     )
+
+
+def with_imported(uri: str) -> Pipeline:
+    imported = Importer(source_uri=uri, artifact_type=standard_artifacts.Schema).with_id("schema")
+    return Pipeline("small", "gs://bucket/x", components=[ImportExampleGen(input_base="gs://b/d"), imported])
 
 
 def union_of_models() -> Pipeline:
@@ -236,6 +254,7 @@ def infra_validator() -> InfraValidator:
     ("pipeline", "options", "words"),
     [
         (lambda: create_pipeline("/slimline"), {}, "--pvc"),
+        (lambda: with_imported("/schema"), {}, "--pvc"),
         (lambda: small(), {"images": {"Trainr": "x"}}, "--image-for"),
         (lambda: small(), {"resources": {"Trainr": Resources(cpu="1")}}, "--resources"),
         (lambda: small(), {"no_cache": ("Trainr",)}, "--no-cache"),
