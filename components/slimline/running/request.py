@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from slimline.errors import PipelineError, near_miss
-from slimline_pipelines import PIPELINES
+from slimline.running.pipelines import find_pipeline, installed_names
 
 Runner = Literal["local", "beam"]
 
@@ -19,7 +19,7 @@ class Request:
     """One job for the child.
 
     Attributes:
-      pipeline: A name of `slimline_pipelines.PIPELINES`, or `package.module:function`.
+      pipeline: A name that an installed package offers, as `digits`, or `package.module:function`.
       root: Folder for everything the pipeline writes; for a compiled pipeline a folder or URI that its containers see.
       runner: Who runs it; None compiles it instead.
       output: File to compile into.
@@ -49,12 +49,13 @@ def check_name(pipeline: str) -> None:
       PipelineError: It is neither a known name nor of the form `package.module:function`.
     """
     module, colon, function = pipeline.partition(":")
-    if pipeline in PIPELINES or (colon and module and function and not module.startswith(".")):
+    if (colon and module and function and not module.startswith(".")) or find_pipeline(pipeline):
         return
+    names = installed_names()
     raise PipelineError(
         f"a pipeline named {pipeline!r}",
-        f"one of {', '.join(sorted(PIPELINES))}, or package.module:function",
-        f"correct the name.{near_miss(pipeline, PIPELINES)}",
+        f"one of {', '.join(names) or 'none that are installed'}, or package.module:function",
+        f"correct the name.{near_miss(pipeline, names)}",
     )
 
 
@@ -68,10 +69,10 @@ def load_pipeline(request: Request) -> Any:
       PipelineError: The function can't be found, or returns something else.
     """
     check_name(request.pipeline)
-    reference = PIPELINES.get(request.pipeline)
-    if reference is not None and request.runner is not None:
-        _load(reference.prepare)(Path(request.root))
-    path = reference.create if reference is not None else request.pipeline
+    named = None if ":" in request.pipeline else find_pipeline(request.pipeline)
+    if named is not None and named.prepare and request.runner is not None:
+        _load(named.prepare)(Path(request.root))
+    path = named.create if named is not None else request.pipeline
     pipeline = _load(path)(request.root)
     if not hasattr(pipeline, "pipeline_info"):
         raise PipelineError(

@@ -1,4 +1,6 @@
+import importlib
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -6,8 +8,8 @@ from hypothesis import strategies as st
 from tfx.orchestration.pipeline import Pipeline
 
 from slimline.errors import PipelineError
+from slimline.running.pipelines import find_pipeline, installed_names
 from slimline.running.request import Request, check_name, load_pipeline
-from slimline_pipelines import PIPELINES, Reference
 
 REQUESTS = st.builds(
     Request, st.text(), st.text(), st.sampled_from([None, "local", "beam"]), output=st.text(), options=st.text()
@@ -35,6 +37,47 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "modules", dict(sys.modules))
     (tmp_path / "mine.py").write_text(CODE)
     return tmp_path
+
+
+def install(folder: Path, package: str, *, create: str, prepare: str = "") -> None:
+    """Puts the record of an installed package into a folder on the path, as an installer writes it."""
+    place = folder / f"{package.replace('-', '_')}-1.0.dist-info"
+    place.mkdir()
+    (place / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+    text = f"[slimline.pipelines]\nnamed = {create}\n"
+    if prepare:
+        text += f"\n[slimline.pipelines.data]\nnamed = {prepare}\n"
+    (place / "entry_points.txt").write_text(text)
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
+
+
+def test_a_package_of_ones_own_offers_a_pipeline_by_name(folder):
+    install(folder, "my-pipelines", create="mine:create_pipeline")
+    check_name("named")
+    assert load_pipeline(Request("named", "some/root", runner="local")).pipeline_info.pipeline_name == "mine"
+    assert installed_names() == ["digits", "named"]
+
+
+def test_a_name_of_two_packages_is_refused_with_both(folder):
+    install(folder, "my-pipelines", create="mine:create_pipeline")
+    install(folder, "your-pipelines", create="yours:create_pipeline")
+    with pytest.raises(PipelineError, match=r"my-pipelines.*your-pipelines"):
+        check_name("named")
+
+
+def test_a_name_that_leads_nowhere_is_refused(folder):
+    install(folder, "my-pipelines", create="gone:create_pipeline")
+    with pytest.raises(PipelineError, match="gone"):
+        load_pipeline(Request("named", "root"))
+
+
+def test_the_reference_pipelines_are_entry_points_of_the_package():
+    named = find_pipeline("digits")
+    assert named is not None
+    assert named.distribution == "slimline"
+    assert named.create == "slimline_pipelines.digits.pipeline:create_pipeline"
 
 
 @given(REQUESTS)
@@ -74,12 +117,6 @@ def test_a_misspelt_name_is_refused_with_the_near_miss():
         check_name("digit")
 
 
-@pytest.mark.parametrize("reference", PIPELINES.values(), ids=PIPELINES)
-def test_the_parts_of_every_reference_pipeline_have_the_form_of_a_name(reference):
-    check_name(reference.create)
-    check_name(reference.prepare)
-
-
 def test_a_function_of_the_current_folder_makes_the_pipeline_for_the_root(folder):
     pipeline = load_pipeline(Request("mine:create_pipeline", "some/root", runner="local"))
     assert isinstance(pipeline, Pipeline)
@@ -88,9 +125,9 @@ def test_a_function_of_the_current_folder_makes_the_pipeline_for_the_root(folder
 
 
 @pytest.mark.parametrize(("runner", "is_prepared"), [("local", True), ("beam", True), (None, False)])
-def test_the_data_of_a_reference_pipeline_are_written_only_when_it_is_to_run(folder, monkeypatch, runner, is_prepared):
-    monkeypatch.setitem(PIPELINES, "mine", Reference(create="mine:create_pipeline", prepare="mine:prepare"))
-    assert load_pipeline(Request("mine", str(folder), runner=runner)).pipeline_info.pipeline_root == str(folder)
+def test_the_data_of_a_named_pipeline_are_written_only_when_it_is_to_run(folder, runner, is_prepared):
+    install(folder, "my-pipelines", create="mine:create_pipeline", prepare="mine:prepare")
+    assert load_pipeline(Request("named", str(folder), runner=runner)).pipeline_info.pipeline_root == str(folder)
     assert (folder / "data").exists() == is_prepared
 
 
