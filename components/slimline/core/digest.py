@@ -9,6 +9,11 @@ from slimline.errors import ModelError
 from slimline.names import file_names
 
 
+def content_digest(content: bytes) -> str:
+    """Returns `sha256:<hex>` of bytes."""
+    return "sha256:" + hashlib.sha256(content).hexdigest()
+
+
 def file_digest(path: Path) -> str:
     """Returns `sha256:<hex>` of a file's bytes."""
     with path.open("rb") as stream:

@@ -16,7 +16,7 @@ from slimline.core.evaluation.use_case import CandidateFile, Counted, Validation
 from slimline.core.examples.configuration import ExamplesConfig
 from slimline.core.examples.features import load_schema
 from slimline.core.sampling.rank import SamplingConfig
-from slimline.edge_validator.outputs import bless, refuse, write_evaluation
+from slimline.edge_validator.outputs import bless, measured_files, recorded_digests, refuse, write_evaluation
 from slimline.errors import ExamplesError
 from slimline.names import file_names, metadata_keys
 from slimline.report.summary import summary_lines
@@ -65,26 +65,33 @@ class EdgeValidatorExecutor(PinnedBeamExecutor):
         files = shell.split_files(examples, config.split)
         request = ValidationRequest(
             baseline=local_copy(baseline.uri),
-            candidates=[CandidateFile(label, scheme, local_copy(uri)) for label, scheme, uri in job.candidates],
+            candidates=[
+                CandidateFile(label, scheme, local_copy(uri), recorded_digests(artifacts[label]))
+                for label, scheme, uri in job.candidates
+            ],
             files=files,
             config=config,
             schema=load_schema(job.schema),
             data=ExamplesConfig.from_json(job.data),
             tell=lambda text: progress.tell(node_id(self), text),
         )
+        for output in output_dict.values():
+            shell.clear_output(shell.single({"": output}, ""))
         with _evaluators(), scratch_folder(shell.single(output_dict, "evaluation").uri) as folder:
             evaluation = validate_candidates(
                 request,
                 count=lambda request, *_: self._count(request.files, job, folder),
                 look=lambda request: self._look(examples, request, folder),
             )
+        # Before anything is written: what is blessed is what was measured, or nothing is left behind.
+        served = None if evaluation.chosen is None else measured_files(artifacts[evaluation.chosen], evaluation)
         baseline_digest = model_digest(request.baseline)
         write_evaluation(shell.single(output_dict, "evaluation"), evaluation, baseline_digest)
         blessings = {key: shell.single(output_dict, key) for key in ("blessing", "infra_blessing", "blessed_model")}
-        if evaluation.chosen is None:
+        if served is None:
             refuse(blessings, list(artifacts.values()), evaluation)
         else:
-            bless(blessings, artifacts[evaluation.chosen], evaluation)
+            bless(blessings, artifacts[evaluation.chosen or ""], served, evaluation)
         name = node_id(self) or "EdgeValidator"
         announce(name, summary_lines(evaluation.to_dict()), is_good=evaluation.chosen is not None)
 

@@ -1,15 +1,13 @@
 """Writes the verdict as Pusher and TFX's resolvers read it."""
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from tfx.types.artifact import Artifact
 
-from slimline.core.digest import file_digest, model_digest
+from slimline.core.digest import content_digest, file_digest
 from slimline.core.evaluation.reports import Evaluation
-from slimline.errors import ModelError
+from slimline.core.evaluation.served_files import ServedFiles, read_served
 from slimline.names import file_names, metadata_keys
 from slimline.report.page import write_page
 from slimline.shells import shell
@@ -35,26 +33,44 @@ def write_evaluation(output: Artifact, evaluation: Evaluation, baseline_digest: 
     )
 
 
-def bless(outputs: Mapping[str, Artifact], candidate: Artifact, evaluation: Evaluation) -> None:
-    """Copies the chosen model and writes both blessings.
+def recorded_digests(candidate: Artifact) -> dict[str, str]:
+    """Returns the digests of a candidate's files that were recorded when they were made, by file name."""
+    recorded = {
+        file_names.TFLITE: candidate.get_string_custom_property(metadata_keys.CONTENT_DIGEST),
+        file_names.IO_SPEC: candidate.get_string_custom_property(metadata_keys.IO_SPEC_DIGEST),
+    }
+    return {name: digest for name, digest in recorded.items() if digest}
+
+
+def measured_files(candidate: Artifact, evaluation: Evaluation) -> ServedFiles:
+    """Reads the chosen candidate's files, which have to be those that were measured.
 
     Raises:
-      ModelError: The file is not the one that was evaluated.
+      ModelError: They are not, or a file beside them is not the one that was recorded.
+    """
+    assert evaluation.chosen is not None
+    measured = evaluation.report_of(evaluation.chosen).content_digest
+    assert measured is not None
+    with shell.local_folder(candidate.uri) as source:
+        return read_served(source, {**recorded_digests(candidate), file_names.TFLITE: measured})
+
+
+def bless(outputs: Mapping[str, Artifact], candidate: Artifact, served: ServedFiles, evaluation: Evaluation) -> None:
+    """Writes the chosen model from the bytes that were measured, and both blessings.
+
+    Args:
+      outputs: By key.
+      candidate: The chosen one.
+      served: Its files, from `measured_files`.
+      evaluation: That chose it.
     """
     assert evaluation.chosen is not None
     report = evaluation.report_of(evaluation.chosen)
-    with shell.local_folder(candidate.uri) as source, shell.staged_output(outputs["blessed_model"].uri) as folder:
-        _copy_serving(source, folder)
-        digest = model_digest(folder)
-    if digest != report.content_digest:
-        raise ModelError(
-            f"{candidate.uri} holds {digest}, but {report.content_digest} was evaluated",
-            "a model that does not change while it is validated",
-            "find out what writes to that folder, and run the pipeline again",
-        )
+    with shell.staged_output(outputs["blessed_model"].uri) as folder:
+        served.write(folder)
     identity: dict[str, str | int | float] = {
         metadata_keys.CHOSEN: evaluation.chosen,
-        metadata_keys.CONTENT_DIGEST: digest,
+        metadata_keys.CONTENT_DIGEST: content_digest(served.content),
     }
     figures = {
         **{metadata_keys.METRIC_PREFIX + name: value for name, value in report.metrics.items()},
@@ -107,7 +123,3 @@ def _write_infra_blessing(blessing: Artifact, blessed: int, properties: Mapping[
     """
     shell.write_marker(blessing.uri, "INFRA_BLESSED" if blessed else "INFRA_NOT_BLESSED", "")
     shell.record(blessing, {metadata_keys.BLESSED: blessed, metadata_keys.HAS_MODEL: 0, **properties})
-
-
-def _copy_serving(source: Path, target: Path) -> None:
-    shutil.copytree(source / file_names.SERVING_FOLDER, target / file_names.SERVING_FOLDER)

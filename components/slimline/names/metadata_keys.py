@@ -28,6 +28,7 @@ SQNR_DB = "sqnr_db"
 MEETS_GOAL = "meets_goal"
 KEPT_OPERATIONS = "kept_operations"
 REPORT_DIGEST = "report_digest"
+IO_SPEC_DIGEST = "io_spec_digest"
 SIZE_BYTES = "size_bytes"
 GZIP_BYTES = "gzip_bytes"
 

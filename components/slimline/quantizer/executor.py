@@ -76,6 +76,7 @@ def _properties(quantized: QuantizedModel, written: WrittenFile) -> dict[str, st
         metadata_keys.BACKEND: quantized.config.backend,
         metadata_keys.PROVENANCE_ID: packed.report.provenance.provenance_id,
         metadata_keys.REPORT_DIGEST: written.report_digest,
+        metadata_keys.IO_SPEC_DIGEST: written.io_spec_digest,
         metadata_keys.SIZE_BYTES: len(packed.content),
         metadata_keys.GZIP_BYTES: gzip_size(packed.content),
         metadata_keys.SPARSITY: summary.sparsity,

@@ -26,6 +26,8 @@ CONFIG = "config"
 DATA = "data"
 COMPONENT_VERSION = "component_version"
 _MAX_STRING_BYTES = 2_000
+# Custom properties that TFX itself gives to every output.
+_OF_TFX = ("name", "producer_component", "tfx_version", "pipeline_name", "is_external", "state")
 
 
 def parameters(*keys: str) -> dict[str, ExecutionParameter]:
@@ -129,6 +131,15 @@ def staged_output(uri: str) -> Iterator[Path]:
         return
     with staged_folder(Path(uri)) as folder:
         yield folder
+
+
+def clear_output(output: Artifact) -> None:
+    """Removes what an earlier attempt left in an output artifact, so that nothing of it contradicts what comes now."""
+    if fileio.exists(output.uri):
+        fileio.rmtree(output.uri)
+    properties = output.mlmd_artifact.custom_properties
+    for name in set(properties) - set(_OF_TFX):
+        del properties[name]
 
 
 def record(artifact: Artifact, properties: Mapping[str, str | int | float]) -> None:

@@ -281,3 +281,79 @@ def test_a_candidate_that_changes_while_it_is_validated_is_not_blessed(inputs, t
     with pytest.raises(ModelError, match="a model that does not change"):
         validate(inputs, tmp_path / "out")
     assert not (tmp_path / "out" / "blessing").exists()
+
+
+def serving(tmp_path, name="float16"):
+    return tmp_path / name / "Format-Serving"
+
+
+def with_io_spec(inputs, tmp_path, text="{}"):
+    """Puts an `io_spec.json` with its recorded digest beside the candidate that wins, as a Quantizer does."""
+    (serving(tmp_path) / "io_spec.json").write_text(text)
+    digest = "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+    inputs["candidate_02"][0].set_string_custom_property(metadata_keys.IO_SPEC_DIGEST, digest)
+
+
+def test_side_files_ship_when_their_digests_are_recorded_and_nothing_else_does(inputs, tmp_path):
+    with_io_spec(inputs, tmp_path)
+    (serving(tmp_path) / "payload.so").write_bytes(b"foreign")
+    (serving(tmp_path) / "link").symlink_to("/etc/passwd")
+    validate(inputs, tmp_path / "out")
+    shipped = sorted(path.name for path in serving(tmp_path / "out", "blessed_model").iterdir())
+    assert shipped == ["io_spec.json", "tflite"]
+
+
+def test_files_that_are_not_the_recorded_ones_reject_their_candidate(inputs, tmp_path, converted):
+    with_io_spec(inputs, tmp_path)
+    (serving(tmp_path) / "io_spec.json").write_text('{"scale": 2}')
+    digest = "sha256:" + hashlib.sha256(converted["float16"]).hexdigest()
+    inputs["candidate_01"][0].set_string_custom_property(metadata_keys.CONTENT_DIGEST, digest)
+    outputs = validate(inputs, tmp_path / "out")
+    assert outputs["blessing"].get_int_custom_property(metadata_keys.BLESSED) == 0
+    plain, half = read(tmp_path)["candidates"]
+    assert "tflite with the digest" in plain["reasons"][0]
+    assert "io_spec.json with the digest" in half["reasons"][0]
+
+
+def test_a_side_file_that_changes_while_it_is_validated_is_not_shipped(inputs, tmp_path, monkeypatch):
+    with_io_spec(inputs, tmp_path)
+    conclude = evaluation_module.conclude
+
+    def change(*arguments, **options):
+        evaluation = conclude(*arguments, **options)
+        (serving(tmp_path) / "io_spec.json").write_text('{"scale": 2}')
+        return evaluation
+
+    monkeypatch.setattr(use_case, "conclude", change)
+    with pytest.raises(ModelError, match=r"io_spec.json with the digest"):
+        validate(inputs, tmp_path / "out")
+    assert not files_of(tmp_path / "out")
+
+
+def test_no_link_is_followed(inputs, tmp_path):
+    for place in (serving(tmp_path), serving(tmp_path, "float32") / "tflite"):
+        place.rename(tmp_path / f"elsewhere-{place.name}")
+        place.symlink_to(tmp_path / f"elsewhere-{place.name}")
+    outputs = validate(inputs, tmp_path / "out")
+    assert outputs["blessing"].get_int_custom_property(metadata_keys.BLESSED) == 0
+    assert all("no file" in candidate["reasons"][0] for candidate in read(tmp_path)["candidates"])
+
+
+def test_a_second_run_on_the_same_outputs_leaves_nothing_that_contradicts_it(inputs, tmp_path):
+    outputs = {
+        "blessing": [output(standard_artifacts.ModelBlessing, tmp_path / "out" / "blessing")],
+        "infra_blessing": [output(standard_artifacts.InfraBlessing, tmp_path / "out" / "infra_blessing")],
+        "blessed_model": [output(standard_artifacts.Model, tmp_path / "out" / "blessed_model")],
+        "evaluation": [output(EdgeEvaluation, tmp_path / "out" / "evaluation")],
+    }
+    properties = {"data": ExamplesConfig(label_key="digit").to_json(), "candidate_names": json.dumps(["plain", "half"])}
+    for config in (LENIENT, STRICT):
+        EdgeValidatorExecutor().Do(inputs, outputs, {**properties, "config": config.to_json()})
+        names = sorted(path.name for path in (tmp_path / "out").rglob("*") if path.is_file())
+        common = ["evaluation.html", "evaluation.json"]
+        if config is STRICT:
+            assert names == ["INFRA_NOT_BLESSED", "NOT_BLESSED", "NOT_BLESSED", *common]
+            assert not outputs["blessed_model"][0].has_custom_property(metadata_keys.CHOSEN)
+        else:
+            assert names == ["BLESSED", "INFRA_BLESSED", *common, "tflite"]
+            assert not outputs["blessed_model"][0].has_custom_property(metadata_keys.REASON)

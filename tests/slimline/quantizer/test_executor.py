@@ -106,6 +106,7 @@ def test_the_file_its_ends_and_its_report_lie_beside_one_another(backend, inputs
     recorded, counted = quantized.get_string_custom_property, quantized.get_int_custom_property
     assert recorded(metadata_keys.BACKEND) == report["backend"] == backend
     assert recorded(metadata_keys.REPORT_DIGEST) == file_digest(folder / file_names.QUANTIZATION_REPORT)
+    assert recorded(metadata_keys.IO_SPEC_DIGEST) == file_digest(folder / "Format-Serving" / file_names.IO_SPEC)
     assert recorded(metadata_keys.PROVENANCE_ID) == report["provenance"]["provenance_id"] == read_provenance_id(content)
     assert recorded(metadata_keys.SOURCE_DIGEST) == report["provenance"]["source_digest"]
     assert float(recorded(metadata_keys.SQNR_DB)) == report["trial"]["outputs"]["scores"]["sqnr_db"] > 15

@@ -1,12 +1,12 @@
 """Compares candidates with the model they came from, on the same examples, and decides which may ship."""
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from slimline.core.digest import content_digest
 from slimline.core.evaluation.accumulators import Accumulator, ModelAccumulator
 from slimline.core.evaluation.budgets import (
     judge_budgets,
@@ -122,8 +122,8 @@ def _judge(candidate: Candidate, setting: _Setting) -> CandidateReport:
     failure = model.failure
     if not isinstance(candidate.content, bytes):
         return _rejected(candidate, failure or candidate.content.found)
-    if not failure and model.content_digest not in ("", _digest(candidate.content)):
-        failure = f"it was measured as {model.content_digest}, and is {_digest(candidate.content)} now"
+    if not failure and model.content_digest not in ("", content_digest(candidate.content)):
+        failure = f"it was measured as {model.content_digest}, and is {content_digest(candidate.content)} now"
     try:
         measured = None if failure else measure(candidate.content, candidate.name, setting.example, config)
     except ModelError as error:
@@ -158,7 +158,7 @@ def _report(
     return CandidateReport(
         name=candidate.name,
         scheme=candidate.scheme,
-        content_digest=_digest(content),
+        content_digest=content_digest(content),
         size_bytes=measured.size_bytes,
         gzip_bytes=measured.gzip_bytes,
         metrics=metric_values(metrics, model, OVERALL),
@@ -231,7 +231,7 @@ def _rejected(candidate: Candidate, failure: str) -> CandidateReport:
     return CandidateReport(
         name=candidate.name,
         scheme=candidate.scheme,
-        content_digest=None if known is None else _digest(known),
+        content_digest=None if known is None else content_digest(known),
         size_bytes=None if known is None else len(known),
         gzip_bytes=None if known is None else gzip_size(known),
         metrics={},
@@ -262,7 +262,3 @@ def _reasons(verdicts: Sequence[Verdict]) -> tuple[str, ...]:
         verdict.text for outcome in ("fail", "undecided") for verdict in verdicts if verdict.outcome == outcome
     )
     return missed or tuple(verdict.text for verdict in verdicts if verdict.outcome == "pass")
-
-
-def _digest(content: bytes) -> str:
-    return "sha256:" + hashlib.sha256(content).hexdigest()

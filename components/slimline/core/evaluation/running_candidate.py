@@ -1,6 +1,5 @@
 """Candidates, each in a process of its own: one that crashes or hangs is its own verdict and nobody else's."""
 
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from slimline.core.digest import content_digest
 from slimline.core.evaluation.gates import GateConfig
 from slimline.core.isolation import IsolatedError, IsolatedProcess
 from slimline.core.models.loading import TrainedModel
@@ -77,7 +77,7 @@ class RunningCandidate:
     def begin_loading(self) -> None:
         """Starts its process, which loads the file."""
         if isinstance(self._content, bytes):
-            self.content_digest = "sha256:" + hashlib.sha256(self._content).hexdigest()
+            self.content_digest = content_digest(self._content)
             self._process = IsolatedProcess(self._config.memory_limit_bytes)
             self._process.send(load, self._content, self.name)
 

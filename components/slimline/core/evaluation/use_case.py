@@ -1,7 +1,8 @@
 """Validates candidates: from the folders that models lie in to the decision which of them may ship."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
@@ -15,12 +16,14 @@ from slimline.core.evaluation.gates import GateConfig
 from slimline.core.evaluation.overlap import Overlap, find_overlap
 from slimline.core.evaluation.reports import Evaluation
 from slimline.core.evaluation.running_candidate import Candidate
+from slimline.core.evaluation.served_files import read_served
 from slimline.core.examples.configuration import ExamplesConfig
 from slimline.core.examples.records import read_all
 from slimline.core.models.loading import TrainedModel
 from slimline.core.models.saving import read_tflite
 from slimline.core.tflite.source import open_model
 from slimline.errors import ModelError
+from slimline.names import file_names
 
 
 def _silent(text: str) -> None:
@@ -35,11 +38,14 @@ class CandidateFile:
       name: Different from that of every other candidate.
       scheme: That it was quantized with; empty when unknown.
       path: A `.tflite` file, or a folder that holds one.
+      digests: `sha256:<hex>` of the files in its serving folder, as they were recorded when they were made: a file that
+        has changed since rejects the candidate.
     """
 
     name: str
     scheme: str
     path: Path
+    digests: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -132,7 +138,9 @@ def _read(candidate: CandidateFile) -> Candidate:
     """Reads a candidate's file; one that can't be read is that candidate's verdict, and the others are still judged."""
     content: bytes | ModelError
     try:
-        content = read_tflite(candidate.path)
+        is_served = os.path.lexists(candidate.path / file_names.SERVING_FOLDER)
+        served = read_served(candidate.path, candidate.digests) if is_served else None
+        content = read_tflite(candidate.path) if served is None else served.content
     except ModelError as error:
         content = error
     return Candidate(candidate.name, candidate.scheme, content)

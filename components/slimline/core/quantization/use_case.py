@@ -32,6 +32,7 @@ from slimline.core.quantization.production import Product, Tell, convert_float, 
 from slimline.core.tflite.flatbuffer import WeightTensor, weight_tensors
 from slimline.core.tflite.provenance import describe_origin
 from slimline.core.tflite.source import open_model
+from slimline.names import file_names
 
 
 def _silent(text: str) -> None:
@@ -72,11 +73,13 @@ class WrittenFile:
       content_digest: Of the `.tflite` file.
       report_digest: Of `quantization_report.json`.
       gains_digest: Of `gains.json`.
+      io_spec_digest: Of `io_spec.json`.
     """
 
     content_digest: str
     report_digest: str
     gains_digest: str
+    io_spec_digest: str
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,8 @@ class QuantizedModel:
         """Writes the file, its ends and its report, and `gains.json` beside them."""
         report = self.package.write(folder)
         gains = save_history(folder, self.history, self.lost, tensors=self.tensors, training=self.training)
-        return WrittenFile(model_digest(folder), file_digest(report), file_digest(gains))
+        io_spec = folder / file_names.SERVING_FOLDER / file_names.IO_SPEC
+        return WrittenFile(model_digest(folder), file_digest(report), file_digest(gains), file_digest(io_spec))
 
 
 def quantize_model(request: QuantizationRequest) -> QuantizedModel:
