@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras.src.models.functional import Functional
 
-__all__ = ["Functional", "graph_of", "producer_of", "run_through_graph"]
+__all__ = ["Functional", "graph_of", "output_keys", "producer_of", "run_through_graph"]
 
 
 def graph_of(model: Any) -> Any:
@@ -22,3 +22,9 @@ def producer_of(tensor: Any) -> Any:
 def run_through_graph(model: Any, inputs: Sequence[Any], translate: Callable[[Any], Callable[..., Any]]) -> Any:
     """Runs a model on other tensors, with another function in the place of each operation."""
     return model._run_through_graph(list(inputs), operation_fn=translate)
+
+
+def output_keys(model: Any) -> list[str]:
+    """Returns the keys of a model that gives a dictionary, in the order of its outputs; empty for others."""
+    given = graph_of(model)._outputs_struct
+    return sorted(given) if isinstance(given, dict) else []

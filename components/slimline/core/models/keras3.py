@@ -17,6 +17,7 @@ import tensorflow as tf
 import tf_keras
 
 from slimline.core.internals.keras3 import Functional, graph_of, producer_of, run_through_graph
+from slimline.core.models.keras3_compiling import compile_alike
 from slimline.core.models.rebuilding import full_precision, require_same_outputs
 from slimline.errors import ModelError
 
@@ -81,7 +82,7 @@ def load_keras3(path: Path, custom_objects: Mapping[str, Any]) -> tf_keras.Model
 def to_tf_keras(model: Any) -> tf_keras.Model:
     """Translates a functional or Sequential model of Keras 3; nested models are flattened.
 
-    Loss and optimizer come along when they are Keras' own.
+    Loss, metrics and optimizer come along with all their options; what of them tf_keras lacks, fine-tuning refuses.
 
     Raises:
       ModelError: The model is subclassed, has layers or operations that are not listed, or the translation's outputs
@@ -109,7 +110,7 @@ def to_tf_keras(model: Any) -> tf_keras.Model:
     translated = tf_keras.Model(inputs, outputs if len(outputs) > 1 else outputs[0], name=model.name)
     bridge.copy_weights()
     require_same_outputs(model, translated, tolerance=_TOLERANCE)
-    _compile_alike(model, translated)
+    compile_alike(model, translated)
     return translated
 
 
@@ -249,29 +250,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict) and "class_name" in value:
         return {key: inner for key, inner in value.items() if key in ("class_name", "config")}
     return value
-
-
-def _compile_alike(model: Any, translated: tf_keras.Model) -> None:
-    """Compiles with the same loss, and an optimizer of the same kind and rate, where tf_keras has both."""
-    config = model.get_compile_config() if getattr(model, "compiled", False) else None
-    if not config:
-        return
-    optimizer_class = getattr(tf_keras.optimizers, type(model.optimizer).__name__, None)
-    try:
-        loss = _translate_loss(config.get("loss"))
-    except (ValueError, TypeError, KeyError):
-        # A loss of the user's own: the configuration has to name one.
-        return
-    if loss is None or optimizer_class is None:
-        return
-    translated.compile(optimizer_class(float(model.optimizer.learning_rate)), loss)
-
-
-def _translate_loss(loss: Any) -> Any:
-    if isinstance(loss, dict) and "class_name" not in loss:
-        return {key: _translate_loss(value) for key, value in loss.items()}
-    if isinstance(loss, list | tuple):
-        return [_translate_loss(value) for value in loss]
-    if isinstance(loss, dict) and loss["class_name"] == "function":
-        loss = loss["config"]
-    return None if loss is None else tf_keras.losses.get(_plain(loss))

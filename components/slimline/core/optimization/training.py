@@ -9,6 +9,7 @@ import tensorflow as tf
 import tf_keras
 
 from slimline.core.internals.keras2 import LazyLogsCallback, compile_arguments
+from slimline.core.models.keras3_compiling import not_carried_over
 from slimline.core.models.weights import non_finite_variables
 from slimline.core.optimization.training_config import FineTuningConfig
 from slimline.core.user_code import load_function
@@ -92,6 +93,7 @@ def compile_like(model: tf_keras.Model, original: tf_keras.Model, config: FineTu
     """
     arguments = compile_arguments(original)
     by_output = original.output_names
+    _refuse_dropped(original, config)
     loss = config.loss or arguments.get("loss")
     if loss is None:
         raise ConfigError(
@@ -107,6 +109,18 @@ def compile_like(model: tf_keras.Model, original: tf_keras.Model, config: FineTu
         weighted_metrics=_in_order(_fresh_metrics(arguments.get("weighted_metrics"), by_output), by_output),
         loss_weights=_in_order(weights, by_output),
     )
+
+
+def _refuse_dropped(original: tf_keras.Model, config: FineTuningConfig) -> None:
+    """Refuses what a Keras 3 model was compiled with and tf_keras lacks, unless the configuration replaces it."""
+    replaced = {"loss": config.loss, "optimizer": config.optimizer, "metrics": config.metrics}
+    for field, name in not_carried_over(original).items():
+        if not replaced[field]:
+            raise ConfigError(
+                f"a model of Keras 3 that was compiled with the {field} {name}, which tf_keras has not",
+                f"{field} that Keras 3 and tf_keras both have",
+                f"name Keras' own in their place: {field}=… in the configuration",
+            )
 
 
 def _optimizer(original: tf_keras.Model, config: FineTuningConfig) -> tf_keras.optimizers.Optimizer:

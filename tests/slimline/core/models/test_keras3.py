@@ -147,17 +147,6 @@ def test_loss_and_optimizer_come_along_with_their_options(optimizer, loss, kind,
     np.testing.assert_allclose(np.asarray(found), np.asarray(wanted), rtol=1e-5)
 
 
-def own_loss(labels, scores):
-    return keras.ops.mean(labels - scores)
-
-
-def test_a_loss_of_the_users_own_is_left_out():
-    given = L.Input((4,), name="given")
-    model = keras.Model(given, L.Dense(2)(given))
-    model.compile("adam", own_loss)
-    assert getattr(to_tf_keras(model), "loss", None) is None
-
-
 def test_a_translated_model_drops_out_while_it_trains():
     given = L.Input((100,), name="given")
     translated = to_tf_keras(keras.Model(given, L.Dropout(0.5)(given)))
