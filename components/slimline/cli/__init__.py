@@ -11,7 +11,7 @@ from slimline.cli.app import app
 from slimline.cli.exit_codes import BAD_INPUT, FAILED
 from slimline.errors import SlimlineError
 from slimline.plain_text import plain
-from slimline.running.process import ProcessFailedError
+from slimline.running.endings import ProcessFailedError, SignalledError
 
 
 def main() -> None:
@@ -20,6 +20,8 @@ def main() -> None:
         app()
     except SlimlineError as error:
         _complain(str(error), BAD_INPUT)
+    except SignalledError as error:
+        _complain(f"Ended by {error}: what was running is recorded as failed.", FAILED)
     except ProcessFailedError as error:
         _complain(f"Failed: {error}\nThe log with the traceback: {error.log}", FAILED)
 

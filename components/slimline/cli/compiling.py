@@ -11,7 +11,8 @@ from slimline.cli.pairs import pairs
 from slimline.cli.terminal import terminal
 from slimline.errors import ConfigError, PipelineError
 from slimline.kubeflow.options import CompileOptions
-from slimline.running.process import ProcessFailedError, Progress, execute
+from slimline.running.endings import ProcessFailedError
+from slimline.running.process import Progress, execute
 from slimline.running.request import Request
 
 

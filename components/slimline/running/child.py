@@ -1,50 +1,70 @@
-"""The child process: `python -m slimline.running.child REQUEST`.
+"""What the child process of a run does: it carries out one request.
 
-It writes one JSON object per line to what was its standard output: first the plan, then `progress` as components tell
-it, at the end `done` or `error`.
+It tells the plan first, then `progress` as components tell it. A user's mistake is raised as such, whatever the runner
+wrapped it in.
 """
 
-import json
-import os
-import sys
-import traceback
+import signal
+import threading
 from pathlib import Path
-from typing import IO, Any
+from types import FrameType
+from typing import Any
 
+from slimline.core.isolation.child import tell
 from slimline.errors import PipelineError, SlimlineError
 from slimline.running.request import Request, load_pipeline
 from slimline.shells import progress
 
 
-def main() -> None:
-    """Carries out one request."""
-    # Whatever else is printed, by C++ code too, goes where standard error goes: to the log file.
-    events = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)
+class EndedError(Exception):
+    """The process was told to end: an exception, so that TFX records what was running as failed."""
+
+
+def carry_out(request: str) -> None:
+    """Compiles or runs a pipeline.
+
+    Args:
+      request: JSON of a `Request`.
+
+    Raises:
+      SlimlineError: The user's mistake that stopped it.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _end)
     try:
-        _carry_out(Request.from_json(sys.argv[1]), events)
-    # The parent must hear of every end; the traceback is in the log.
-    except Exception as error:  # noqa: BLE001
-        traceback.print_exc()
-        _send(events, _describe(error))
-        sys.exit(1)
-    _send(events, {"event": "done"})
+        _carry_out(Request.from_json(request))
+    except Exception as error:
+        mistake = _mistake_behind(error)
+        if mistake is None or mistake is error:
+            raise
+        raise mistake from error
 
 
-def _carry_out(request: Request, events: IO[str]) -> None:
+def _end(number: int, frame: FrameType | None) -> None:
+    raise EndedError("the run was ended from outside")
+
+
+def _carry_out(request: Request) -> None:
+    pipeline = load_pipeline(request)
     if request.runner is None:
         from slimline.kubeflow.compile import compile_pipeline
         from slimline.kubeflow.options import CompileOptions
-        from slimline.shells.tfx_internals import stores_untouched
 
-        with stores_untouched():
-            pipeline = load_pipeline(request)
         compile_pipeline(pipeline, Path(request.output), CompileOptions.from_json(request.options))
         return
-    pipeline = load_pipeline(request)
-    _send(events, _plan(pipeline))
-    progress.listen(lambda node, text: _send(events, {"event": "progress", "node": node, "text": text}))
+    tell(_plan(pipeline))
+    progress.listen(lambda node, text: tell({"event": "progress", "node": node, "text": text}))
     _runner(request.runner).run(pipeline)
+
+
+def _mistake_behind(error: BaseException) -> SlimlineError | None:
+    """Finds the user's mistake behind an exception: runners wrap what an executor raised."""
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, SlimlineError):
+            return link
+        link = link.__cause__ or link.__context__
+    return None
 
 
 def _runner(name: str) -> Any:
@@ -81,22 +101,3 @@ def _plan(pipeline: Any) -> dict[str, Any]:
         "metadata": json_format.MessageToDict(config),
         "after": newest_run_id(MetadataStore(config)),
     }
-
-
-def _describe(error: BaseException) -> dict[str, Any]:
-    """Finds the user's mistake behind an exception: runners wrap what an executor raised."""
-    link: BaseException | None = error
-    while link is not None:
-        if isinstance(link, SlimlineError):
-            return {"event": "error", "kind": type(link).__name__, "parts": [link.found, link.expected, link.remedy]}
-        link = link.__cause__ or link.__context__
-    return {"event": "error", "kind": "", "parts": [traceback.format_exception_only(error)[-1].strip()]}
-
-
-def _send(events: IO[str], event: dict[str, Any]) -> None:
-    events.write(json.dumps(event) + "\n")
-    events.flush()
-
-
-if __name__ == "__main__":
-    main()

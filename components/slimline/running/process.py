@@ -1,35 +1,26 @@
-"""Starts the child process and follows it: its own words through a pipe, the run's state through ML Metadata."""
+"""Starts the child process and follows it: its own words as events, the run's state through ML Metadata."""
 
-import json
-import os
-import queue
-import subprocess
-import sys
+import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
-from slimline import errors
+from slimline.core.isolation import Event, IsolatedError, IsolatedProcess
+from slimline.errors import SlimlineError
+from slimline.running.child import carry_out
+from slimline.running.endings import ProcessFailedError, SignalledError
+from slimline.running.planned_store import record_as_failed
 from slimline.running.request import Request
 
 _POLL_SECONDS = 0.25
 _STOP_SECONDS = 10.0
-
-
-class ProcessFailedError(Exception):
-    """The child ended without doing its work, for a reason that is no mistake of the user's.
-
-    Args:
-      message: The last line of the traceback, or how the process ended.
-      log: Where the traceback is.
-    """
-
-    def __init__(self, message: str, log: Path) -> None:
-        super().__init__(message)
-        self.log = log
+# What `poll` has seen is there.
+_MESSAGE_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -76,6 +67,8 @@ class Finished:
 def execute(request: Request, log: Path, on_progress: Callable[[Progress], None]) -> Finished:
     """Carries out a request in a child process.
 
+    SIGTERM, SIGINT and SIGHUP to this process end the child, and what was running is recorded as failed.
+
     Args:
       request: What to do.
       log: File for all that the child prints.
@@ -86,72 +79,89 @@ def execute(request: Request, log: Path, on_progress: Callable[[Progress], None]
       ProcessFailedError: Anything else that stopped it.
     """
     started = time.monotonic()
-    plan: Mapping[str, Any] = {}
-    progress = Progress()
-    ending: Mapping[str, Any] | None = None
-    with log.open("w") as stream, _start(request, stream) as child:
+    following = _Following(on_progress, started)
+    with _signals_as_exceptions(), IsolatedProcess(log=log) as process:
         try:
-            events = _listen(child)
-            watch: _Watch | None = None
-            while (event := _next(events)) is not _CLOSED:
-                if event and event["event"] == "plan":
-                    plan, watch = event, _Watch(event)
-                elif event and event["event"] == "progress" and watch:
-                    watch.told(event["node"], event["text"])
-                elif event:
-                    ending = event
-                progress = Progress(watch.nodes() if watch else {}, time.monotonic() - started)
-                on_progress(progress)
-        except BaseException:
-            _stop(child)
+            process.send(carry_out, request.to_json())
+            while not following.is_over:
+                following.step(process)
+        except SlimlineError:
+            following.end(failed=True)
             raise
-        code = child.wait()
-        if watch:
-            watch.close(failed=ending is None or ending["event"] == "error")
-            progress = Progress(watch.nodes(), time.monotonic() - started)
-            on_progress(progress)
-    _raise_error(ending, code, log)
-    return Finished(plan, progress)
+        except IsolatedError as error:
+            following.end(failed=True)
+            raise ProcessFailedError(f"the process that ran the pipeline {error.text}", log) from None
+        except RuntimeError as error:
+            following.end(failed=True)
+            with log.open("a") as stream:
+                stream.write(str(error))
+            raise ProcessFailedError(str(error).strip().splitlines()[-1], log) from None
+        except BaseException:
+            process.terminate(_STOP_SECONDS)
+            following.end(failed=True)
+            raise
+    following.end(failed=False)
+    return Finished(following.plan, following.progress)
 
 
-def _start(request: Request, log: Any) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "slimline.running.child", request.to_json()]
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    return subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True, env=environment
-    )
+class _Following:
+    """What is known of a run while it goes on."""
+
+    def __init__(self, on_progress: Callable[[Progress], None], started: float) -> None:
+        self._on_progress = on_progress
+        self._started = started
+        self._watch: _Watch | None = None
+        self.plan: Mapping[str, Any] = {}
+        self.progress = Progress()
+        self.is_over = False
+
+    def step(self, process: IsolatedProcess) -> None:
+        """Takes what the child tells within a quarter of a second, and shows how far it is."""
+        if process.poll(_POLL_SECONDS):
+            told = process.receive_next(_MESSAGE_SECONDS)
+            if isinstance(told, Event):
+                self._take(told.value)
+            else:
+                self.is_over = True
+        self._show()
+
+    def _take(self, event: Any) -> None:
+        if event["event"] == "plan":
+            self.plan, self._watch = event, _Watch(event)
+        elif self._watch is not None:
+            self._watch.told(event["node"], event["text"])
+
+    def end(self, *, failed: bool) -> None:
+        """Says that the run is over; what it left as running is recorded as failed."""
+        if self._watch is None:
+            return
+        if failed:
+            record_as_failed(self.plan)
+        self._watch.close(failed=failed)
+        self._show()
+
+    def _show(self) -> None:
+        nodes = self._watch.nodes() if self._watch is not None else {}
+        self.progress = Progress(nodes, time.monotonic() - self._started)
+        self._on_progress(self.progress)
 
 
-def _stop(child: "subprocess.Popen[str]") -> None:
-    child.terminate()
+@contextmanager
+def _signals_as_exceptions() -> Iterator[None]:
+    """Turns signals that end a process at once into an exception, in the main thread."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise SignalledError(signal.Signals(number).name)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
-        child.wait(_STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        child.kill()
-
-
-_CLOSED: Mapping[str, Any] = {"event": "closed"}
-
-
-def _listen(child: "subprocess.Popen[str]") -> "queue.Queue[Mapping[str, Any]]":
-    """Reads the child's events in a thread, so that waiting for them does not stop the clock on the screen."""
-    events: queue.Queue[Mapping[str, Any]] = queue.Queue()
-
-    def read() -> None:
-        assert child.stdout is not None
-        for line in child.stdout:
-            events.put(json.loads(line))
-        events.put(_CLOSED)
-
-    threading.Thread(target=read, daemon=True).start()
-    return events
-
-
-def _next(events: "queue.Queue[Mapping[str, Any]]") -> Mapping[str, Any]:
-    try:
-        return events.get(timeout=_POLL_SECONDS)
-    except queue.Empty:
-        return {}
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class _Watch:
@@ -191,12 +201,3 @@ class _Watch:
                 word = {"COMPLETE": "done", "CACHED": "cached"}.get(state.state, "failed")
                 nodes[name] = Node(word, state.seconds, text)
         return nodes
-
-
-def _raise_error(ending: Mapping[str, Any] | None, code: int, log: Path) -> None:
-    if ending is None:
-        raise ProcessFailedError(f"the process that ran the pipeline ended with code {code}", log)
-    if ending["event"] == "error":
-        if ending["kind"]:
-            raise getattr(errors, ending["kind"])(*ending["parts"])
-        raise ProcessFailedError(ending["parts"][0], log)

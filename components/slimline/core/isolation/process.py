@@ -133,6 +133,13 @@ class IsolatedProcess:
         """Returns the next `Event`, or the result; raises what `call` raises."""
         return self._receive(time.monotonic() + time_limit_s, time_limit_s)
 
+    def terminate(self, time_limit_s: float) -> None:
+        """Asks the child to end (SIGTERM), and waits; `close` ends what is left after the limit."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            self._child.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._child.wait(time_limit_s)
+
     def close(self) -> None:
         """Ends the child and what it started, and removes its temporary files."""
         if self._is_closed:
