@@ -6,7 +6,7 @@ it is.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,11 @@ _NUM_PROBES = 4
 _PROBE_SEED = 0
 
 
-def rebuild(model: tf_keras.Model, *, prefix: str = "") -> tf_keras.Model:
+def _as_it_is(config: Any) -> Any:
+    return config
+
+
+def rebuild(model: tf_keras.Model, *, prefix: str = "", change: Callable[[Any], Any] = _as_it_is) -> tf_keras.Model:
     """Returns an equal functional model with variables of its own.
 
     Inputs and outputs keep their names, except that a prefix also stands before the outputs' names.
@@ -33,11 +37,12 @@ def rebuild(model: tf_keras.Model, *, prefix: str = "") -> tf_keras.Model:
     Args:
       model: Functional or Sequential, and built.
       prefix: Stands before the name of every layer but the inputs.
+      change: Returns another configuration for a layer's own.
 
     Raises:
       ModelError: The copy's outputs differ from the model's on random input.
     """
-    builder = _Rebuilder(prefix)
+    builder = _Rebuilder(prefix, change)
     inputs = [
         tf_keras.Input(tensor.shape[1:], batch_size=tensor.shape[0], name=name, dtype=full_precision(tensor.dtype.name))
         for name, tensor in zip(model.input_names, model.inputs, strict=True)
@@ -140,8 +145,9 @@ def random_inputs(specs: Sequence[Any]) -> list[np.ndarray] | None:
 class _Rebuilder:
     """Walks a model's graph and applies a copy of each layer to the copies of its inputs."""
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, prefix: str, change: Callable[[Any], Any]) -> None:
         self._prefix = prefix
+        self._change = change
         # By id of the original, so that a layer which is used twice is copied once.
         self._copies: dict[int, tuple[tf_keras.layers.Layer, tf_keras.layers.Layer]] = {}
         self._names: set[str] = set()
@@ -196,7 +202,7 @@ class _Rebuilder:
 
     def _copy(self, layer: tf_keras.layers.Layer, name: str) -> tf_keras.layers.Layer:
         if id(layer) not in self._copies:
-            config = {**_in_full_precision(layer.get_config()), "name": self._unique(self._prefix + name)}
+            config = {**self._change(_in_full_precision(layer.get_config())), "name": self._unique(self._prefix + name)}
             self._copies[id(layer)] = (layer, type(layer).from_config(config))
         return self._copies[id(layer)][1]
 

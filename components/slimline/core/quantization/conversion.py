@@ -4,14 +4,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import tensorflow as tf
 import tf_keras
 
 from slimline.core.models.loading import TrainedModel
 from slimline.core.models.rebuilding import is_half_precision, rebuild
 from slimline.core.optimization.qat import QatModel
 from slimline.core.quantization.backends import Conversion, Representative, Source, open_conversion
-from slimline.core.quantization.backends.converter import ConverterConversion, configure, set_ends
+from slimline.core.quantization.backends.converter import ConverterConversion, Recipe
 from slimline.core.quantization.configuration import QuantizationConfig
 from slimline.core.schemes import CALIBRATED_SCHEMES
 from slimline.core.tflite.flatbuffer import float_operations, weight_tensors
@@ -124,21 +123,15 @@ def convert_quantization_aware(
     config = config or QuantizationConfig(scheme="int8", training="qat")
     source = Source(model.model, tuple(model.output_names), config, representative)
 
-    def prepare(converter: tf.lite.TFLiteConverter) -> None:
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        if representative is not None:
-            configure(converter, source)
-        elif not model.left:
-            set_ends(converter, source)
-        elif {config.input_type, config.output_type} - {None, "float32"}:
-            raise ConfigError(
-                f"input_type={config.input_type!r} and output_type={config.output_type!r} for a model that is left "
-                f"partly in float: {', '.join(model.left)}",
-                "float32 ends, or integers throughout",
-                "give calibration records too, or leave input_type and output_type out",
-            )
-
-    content = ConverterConversion(source, prepare).convert()
+    if representative is None and model.left and {config.input_type, config.output_type} - {None, "float32"}:
+        raise ConfigError(
+            f"input_type={config.input_type!r} and output_type={config.output_type!r} for a model that is left "
+            f"partly in float: {', '.join(model.left)}",
+            "float32 ends, or integers throughout",
+            "give calibration records too, or leave input_type and output_type out",
+        )
+    recipe = Recipe(calibrates=representative is not None, has_integer_ends=not model.left)
+    content = ConverterConversion(source, recipe).convert()
     if representative is not None or not model.left:
         require_integers(content, model.model.name)
     return content

@@ -1,19 +1,27 @@
 """TensorFlow's own converter, which also quantizes."""
 
+import logging
 import re
 import tempfile
-from collections.abc import Callable, Collection
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
-from slimline.core.internals.converter import ConverterError, calibrate_only, mlir_quantize
+from slimline.core.internals.converter import ConverterError, mlir_quantize
+from slimline.core.isolation import IsolatedError
 from slimline.core.models.saving import export_for_conversion
-from slimline.core.quantization.backends.base import Source
+from slimline.core.models.unrolling import recurrent_layers, unroll
+from slimline.core.quantization.backends.base import Representative, Source
+from slimline.core.quantization.backends.calibrated import ConversionFailedError, convert_calibrated
+from slimline.core.quantization.configuration import QuantizationConfig
+from slimline.core.schemes import CALIBRATED_SCHEMES
 from slimline.errors import ModelError
 
+_logger = logging.getLogger(__name__)
 _DTYPES = {"float32": tf.float32, "int8": tf.int8, "uint8": tf.uint8}
 _INT8 = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
 _INT16X8 = [tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8]
@@ -24,22 +32,35 @@ def open_conversion(source: Source) -> "ConverterConversion":
     return ConverterConversion(source)
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """How the converter is set, beside what the scheme says.
+
+    Attributes:
+      calibrates: Whether it runs the model on the records.
+      has_integer_ends: Whether inputs and outputs get the configuration's types without calibration.
+    """
+
+    calibrates: bool
+    has_integer_ends: bool = False
+
+
 class ConverterConversion:
     """A conversion with `tf.lite.TFLiteConverter`.
 
     Args:
       source: The model and what to make of it.
-      prepare: Sets the converter's options; by the scheme when left out.
+      recipe: How the converter is set; by the scheme when left out.
     """
 
-    def __init__(self, source: Source, prepare: Callable[[tf.lite.TFLiteConverter], None] | None = None) -> None:
+    def __init__(self, source: Source, recipe: Recipe | None = None) -> None:
         self._source = source
-        self._prepare = prepare or (lambda converter: configure(converter, source))
+        self._recipe = recipe or Recipe(calibrates=source.config.scheme in CALIBRATED_SCHEMES)
 
     def convert(self, kept: Collection[str] = ()) -> bytes:
         """Converts anew; with operations to keep in float, from the one calibration that is made for all."""
         if not kept:
-            return self._run(self._prepare)
+            return self._run()
         try:
             # What the converter itself calls after its calibration, and `QuantizationDebugger` to keep operations.
             return bytes(
@@ -55,52 +76,93 @@ class ConverterConversion:
 
     @cached_property
     def _calibrated(self) -> bytes:
-        def prepare(converter: tf.lite.TFLiteConverter) -> None:
-            self._prepare(converter)
-            calibrate_only(converter)
+        return self._run(only_calibrate=True)
 
-        return self._run(prepare)
+    def _run(self, *, only_calibrate: bool = False) -> bytes:
+        try:
+            return self._run_on(self._source, only_calibrate=only_calibrate)
+        except IsolatedError as error:
+            unrolled = unroll(self._source.model)
+            if unrolled is None:
+                raise _broke(self._source, error) from error
+        # Kept, so that all conversions of a search are of the same model.
+        self._source = replace(self._source, model=unrolled)
+        _logger.warning(
+            "%s: TensorFlow's converter breaks at its recurrent layers; they are unrolled, with equal outputs",
+            self._source.model.name,
+        )
+        try:
+            return self._run_on(self._source, only_calibrate=only_calibrate)
+        except IsolatedError as error:
+            raise _broke(self._source, error) from error
 
-    def _run(self, prepare: Callable[[tf.lite.TFLiteConverter], None]) -> bytes:
-        source = self._source
+    def _run_on(self, source: Source, *, only_calibrate: bool) -> bytes:
         with tempfile.TemporaryDirectory() as folder:
             signature = export_for_conversion(
                 source.model, source.output_names, Path(folder), static_batch=source.config.static_batch
             )
-            converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[signature])
-            prepare(converter)
-            if source.config.allow_select_ops:
-                supported = converter.target_spec.supported_ops
-                converter.target_spec.supported_ops = [*supported, tf.lite.OpsSet.SELECT_TF_OPS]
             try:
-                return bytes(converter.convert())
+                if self._recipe.calibrates:
+                    assert source.representative is not None
+                    return convert_calibrated(
+                        Path(folder), signature, source.config, source.representative, only_calibrate=only_calibrate
+                    )
+                return self._convert_here(folder, signature)
             # The part that calibrates raises plain RuntimeErrors.
-            except (ConverterError, tf.errors.OpError, RuntimeError) as error:
+            except (ConversionFailedError, ConverterError, tf.errors.OpError, RuntimeError) as error:
                 raise _not_convertible(source, error) from error
 
+    def _convert_here(self, folder: str, signature: str) -> bytes:
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[signature])
+        config = self._source.config
+        if config.scheme in CALIBRATED_SCHEMES:
+            # Trained to be quantized: the ranges are in the model.
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            if self._recipe.has_integer_ends:
+                set_ends(converter, config)
+        else:
+            configure(converter, config)
+        if config.allow_select_ops:
+            supported = converter.target_spec.supported_ops
+            converter.target_spec.supported_ops = [*supported, tf.lite.OpsSet.SELECT_TF_OPS]
+        return bytes(converter.convert())
 
-def configure(converter: tf.lite.TFLiteConverter, source: Source) -> None:
+
+def configure(
+    converter: tf.lite.TFLiteConverter, config: QuantizationConfig, representative: Representative | None = None
+) -> None:
     """Sets a converter's options for a scheme."""
-    config = source.config
     if config.scheme == "float32":
         return
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if config.scheme == "float16":
         converter.target_spec.supported_types = [tf.float16]
     elif config.scheme == "int8":
-        converter.representative_dataset = source.representative
+        converter.representative_dataset = representative
         # No float operation may be left, or the file would not run on integer-only hardware.
         converter.target_spec.supported_ops = list(_INT8)
-        set_ends(converter, source)
+        set_ends(converter, config)
     elif config.scheme == "int16x8":
-        converter.representative_dataset = source.representative
+        converter.representative_dataset = representative
         converter.target_spec.supported_ops = list(_INT16X8)
 
 
-def set_ends(converter: Any, source: Source) -> None:
+def set_ends(converter: Any, config: QuantizationConfig) -> None:
     """Sets the types of inputs and outputs."""
-    converter.inference_input_type = _DTYPES[source.config.input_dtype]
-    converter.inference_output_type = _DTYPES[source.config.output_dtype]
+    converter.inference_input_type = _DTYPES[config.input_dtype]
+    converter.inference_output_type = _DTYPES[config.output_dtype]
+
+
+def _broke(source: Source, error: IsolatedError) -> ModelError:
+    recurrent = recurrent_layers(source.model)
+    where = f"; it breaks at recurrent layers, of which there are {', '.join(recurrent)}" if recurrent else ""
+    return ModelError(
+        f"model {source.model.name!r}, at which TensorFlow's converter {error.text} while it calibrated for "
+        f"{source.config.scheme!r}{where}",
+        "a model that it can calibrate",
+        "build recurrent layers with unroll=True and a fixed length, or choose float16 or dynamic_range, which need no "
+        "calibration, or backend='litert-quantizer'",
+    )
 
 
 def _not_convertible(source: Source, error: Exception) -> ModelError:
