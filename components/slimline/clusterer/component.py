@@ -11,7 +11,7 @@ from slimline.core.examples.configuration import ExamplesConfig
 from slimline.core.optimization.clustering_config import ClusteringConfig
 from slimline.shells import shell
 
-VERSION = "2"
+VERSION = "3"
 
 
 class ClustererSpec(ComponentSpec):

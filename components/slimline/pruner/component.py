@@ -11,7 +11,7 @@ from slimline.core.optimization.pruning_config import PruningConfig
 from slimline.pruner.executor import PrunerExecutor
 from slimline.shells import shell
 
-VERSION = "2"
+VERSION = "3"
 
 
 class PrunerSpec(ComponentSpec):

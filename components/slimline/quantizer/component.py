@@ -17,7 +17,7 @@ from slimline.errors import ConfigError
 from slimline.quantizer.executor import QuantizerExecutor
 from slimline.shells import shell
 
-VERSION = "4"
+VERSION = "5"
 
 
 class QuantizerSpec(ComponentSpec):

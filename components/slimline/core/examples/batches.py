@@ -22,6 +22,8 @@ from slimline.core.user_code import load_function
 from slimline.errors import ConfigError, ExamplesError
 
 _SHUFFLE_BUFFER = 10_000
+# What TensorFlow takes where no seed of the process is set.
+_PROCESS_SEED = 87654321
 
 _Parse: TypeAlias = Callable[[tf.Tensor], tuple[dict[str, tf.Tensor], Any]]
 
@@ -62,6 +64,9 @@ def labelled_batches(
     dataset = open_records(records)
     if shuffle_seed is not None:
         assert isinstance(records, CheckedRecords)
+        # TensorFlow mixes the process's seed into this one: after a Trainer the order would not be that of a process of
+        # its own. Whoever trains on this sets the seed of the process afterwards.
+        tf.random.set_seed(_PROCESS_SEED)
         dataset = dataset.shuffle(min(records.num_records, _SHUFFLE_BUFFER), seed=shuffle_seed)
     serialized = dataset.batch(batch_size)
     batches = serialized.map(parse).prefetch(1)

@@ -217,6 +217,19 @@ def test_the_same_seed_shuffles_alike_and_each_pass_anew(images, schema, trained
     assert len(set(labels(1))) == 2
 
 
+def test_the_order_is_that_of_a_process_of_its_own_whatever_ran_before(images, schema, trained):
+    def order() -> list[int]:
+        data = ExamplesConfig(label_key="digit")
+        dataset = labelled_batches(images, schema, trained, data, batch_size=50, shuffle_seed=3)
+        return [int(label) for _, labels in dataset for label in np.ravel(labels)]
+
+    orders = []
+    for seed in (1, 2):
+        tf.random.set_seed(seed)
+        orders.append(order())
+    assert orders[0] == orders[1]
+
+
 @pytest.mark.usefixtures("_own_code")
 @pytest.mark.parametrize(("option", "number"), [("preprocessing_fn", 50), ("input_fn", 10)])
 def test_a_function_of_ones_own_replaces_the_matching(option, number, images, schema, trained, digits):
