@@ -16,6 +16,7 @@ import tensorflow as tf
 from slimline.core.internals.converter import ConverterError, calibrate_only
 from slimline.core.isolation import IsolatedError, IsolatedProcess
 from slimline.core.quantization.backends.base import Representative
+from slimline.core.quantization.backends.settings import configure
 from slimline.core.quantization.configuration import QuantizationConfig
 
 # The converter's own bounds of patience: what takes longer hangs.
@@ -69,8 +70,6 @@ def _close() -> None:
 
 def _convert(folder: str, signature: str, config: str, only_calibrate: bool) -> tuple[str, bytes]:
     """Converts; called in the process. Returns `made` with the file, or `refused` with the converter's words."""
-    from slimline.core.quantization.backends.converter import configure
-
     converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[signature])
     configure(converter, QuantizationConfig.from_json(config), lambda: _read(Path(folder)))
     if only_calibrate:

@@ -7,7 +7,6 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import tensorflow as tf
 
@@ -15,16 +14,14 @@ from slimline.core.internals.converter import ConverterError, mlir_quantize
 from slimline.core.isolation import IsolatedError
 from slimline.core.models.saving import export_for_conversion
 from slimline.core.models.unrolling import recurrent_layers, unroll
-from slimline.core.quantization.backends.base import Representative, Source
+from slimline.core.quantization.backends.base import Source
 from slimline.core.quantization.backends.calibrated import ConversionFailedError, convert_calibrated
-from slimline.core.quantization.configuration import QuantizationConfig
+from slimline.core.quantization.backends.settings import DTYPES, configure, set_ends
 from slimline.core.schemes import CALIBRATED_SCHEMES
+from slimline.core.tflite.flatbuffer import float_operations
 from slimline.errors import ModelError
 
 _logger = logging.getLogger(__name__)
-_DTYPES = {"float32": tf.float32, "int8": tf.int8, "uint8": tf.uint8}
-_INT8 = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-_INT16X8 = [tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8]
 
 
 def open_conversion(source: Source) -> "ConverterConversion":
@@ -66,8 +63,8 @@ class ConverterConversion:
             return bytes(
                 mlir_quantize(
                     self._calibrated,
-                    input_data_type=_DTYPES[self._source.config.input_dtype],
-                    output_data_type=_DTYPES[self._source.config.output_dtype],
+                    input_data_type=DTYPES[self._source.config.input_dtype],
+                    output_data_type=DTYPES[self._source.config.output_dtype],
                     denylisted_nodes=sorted(kept),
                 )
             )
@@ -80,11 +77,17 @@ class ConverterConversion:
 
     def _run(self, *, only_calibrate: bool = False) -> bytes:
         try:
-            return self._run_on(self._source, only_calibrate=only_calibrate)
+            content = self._run_on(self._source, only_calibrate=only_calibrate)
+            if only_calibrate or not self._leaves_floats(content):
+                return content
+            broken: IsolatedError | None = None
         except IsolatedError as error:
-            unrolled = unroll(self._source.model)
-            if unrolled is None:
-                raise _broke(self._source, error) from error
+            broken = error
+        unrolled = unroll(self._source.model)
+        if unrolled is None:
+            if broken is not None:
+                raise _broke(self._source, broken) from broken
+            return content
         # Kept, so that all conversions of a search are of the same model.
         self._source = replace(self._source, model=unrolled)
         _logger.warning(
@@ -95,6 +98,11 @@ class ConverterConversion:
             return self._run_on(self._source, only_calibrate=only_calibrate)
         except IsolatedError as error:
             raise _broke(self._source, error) from error
+
+    def _leaves_floats(self, content: bytes) -> bool:
+        """Returns whether parts of a loop are left in float: so it ends where the converter does not break at it."""
+        is_int8 = self._source.config.scheme == "int8" and self._recipe.calibrates
+        return is_int8 and bool(recurrent_layers(self._source.model)) and bool(float_operations(content))
 
     def _run_on(self, source: Source, *, only_calibrate: bool) -> bytes:
         with tempfile.TemporaryDirectory() as folder:
@@ -126,31 +134,6 @@ class ConverterConversion:
             supported = converter.target_spec.supported_ops
             converter.target_spec.supported_ops = [*supported, tf.lite.OpsSet.SELECT_TF_OPS]
         return bytes(converter.convert())
-
-
-def configure(
-    converter: tf.lite.TFLiteConverter, config: QuantizationConfig, representative: Representative | None = None
-) -> None:
-    """Sets a converter's options for a scheme."""
-    if config.scheme == "float32":
-        return
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if config.scheme == "float16":
-        converter.target_spec.supported_types = [tf.float16]
-    elif config.scheme == "int8":
-        converter.representative_dataset = representative
-        # No float operation may be left, or the file would not run on integer-only hardware.
-        converter.target_spec.supported_ops = list(_INT8)
-        set_ends(converter, config)
-    elif config.scheme == "int16x8":
-        converter.representative_dataset = representative
-        converter.target_spec.supported_ops = list(_INT16X8)
-
-
-def set_ends(converter: Any, config: QuantizationConfig) -> None:
-    """Sets the types of inputs and outputs."""
-    converter.inference_input_type = _DTYPES[config.input_dtype]
-    converter.inference_output_type = _DTYPES[config.output_dtype]
 
 
 def _broke(source: Source, error: IsolatedError) -> ModelError:
