@@ -45,13 +45,16 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 
 def _carry_out(request: Request) -> None:
-    pipeline = load_pipeline(request)
     if request.runner is None:
         from slimline.kubeflow.compile import compile_pipeline
         from slimline.kubeflow.options import CompileOptions
+        from slimline.shells.tfx_internals import stores_untouched
 
+        with stores_untouched():
+            pipeline = load_pipeline(request)
         compile_pipeline(pipeline, Path(request.output), CompileOptions.from_json(request.options))
         return
+    pipeline = load_pipeline(request)
     tell(_plan(pipeline))
     progress.listen(lambda node, text: tell({"event": "progress", "node": node, "text": text}))
     _runner(request.runner).run(pipeline)
