@@ -154,8 +154,11 @@ def validate(
     ] = None,
     slice_by: Annotated[list[str] | None, typer.Option(help="Feature to judge by value; may be repeated.")] = None,
     target: Annotated[list[str] | None, typer.Option(help="Device that must run it; may be repeated.")] = None,
+    task: Annotated[
+        str | None, typer.Option(help="What the output decides, as binary_logits. [default: found from the model]")
+    ] = None,
     config: Annotated[
-        Path | None, typer.Option(help="JSON with the options of GateConfig, instead of the five above.")
+        Path | None, typer.Option(help="JSON with the options of GateConfig, instead of the six above.")
     ] = None,
     schema: Annotated[Path | None, typer.Option(help="schema.pbtxt. [default: that of the first record]")] = None,
     input_feature: Annotated[
@@ -170,7 +173,7 @@ def validate(
     from slimline.cli.results import print_evaluation
     from slimline.cli.validating import Limits, ValidateArguments, make_gate, validate_paths
 
-    limits = Limits(metric, max_drop, min_value, confidence, tuple(slice_by or ()), tuple(target or ()))
+    limits = Limits(metric, max_drop, min_value, confidence, tuple(slice_by or ()), tuple(target or ()), task)
     gate = make_gate(config, limits)
     features = pairs(input_feature or [], "--input-feature", "INPUT=FEATURE")
     arguments = ValidateArguments(

@@ -49,6 +49,8 @@ def print_evaluation(evaluation: Mapping[str, Any], title: str, console: Console
     if not is_wide or evaluation["chosen"] is None:
         for candidate in evaluation["candidates"]:
             console.print(f"  {candidate['name']}: {_shorten(candidate['reasons'])}", soft_wrap=True, markup=False)
+    if evaluation.get("task"):
+        console.print(f"Judged as {evaluation['task']}.", soft_wrap=True, markup=False)
     if small := summary.small_slices_text(evaluation["candidates"]):
         console.print(small, soft_wrap=True, markup=False)
     if evaluation.get("nearest_miss") is not None:

@@ -51,6 +51,7 @@ class Limits:
       confidence: Level of the bounds; 0.95 when left out.
       slice_by: Features to judge by value.
       targets: Devices that must run the files.
+      task: What the output decides; found from the model when left out.
     """
 
     metric: str | None = None
@@ -59,6 +60,7 @@ class Limits:
     confidence: float | None = None
     slice_by: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
+    task: str | None = None
 
 
 def make_gate(path: Path | None, limits: Limits) -> dict[str, Any]:
@@ -81,6 +83,7 @@ def make_gate(path: Path | None, limits: Limits) -> dict[str, Any]:
             "thresholds": [threshold],
             "confidence": 0.95 if limits.confidence is None else limits.confidence,
             "slices": slices,
+            **({"task": limits.task} if limits.task else {}),
             "targets": [{"target": name} for name in limits.targets],
         }
     if limits != Limits():

@@ -17,7 +17,7 @@ from slimline.edge_validator.executor import CANDIDATE_KEYS, CANDIDATE_NAMES, Ed
 from slimline.errors import ConfigError
 from slimline.shells import shell
 
-VERSION = "4"
+VERSION = "5"
 
 
 class EdgeValidatorSpec(ComponentSpec):

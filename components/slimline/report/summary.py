@@ -118,4 +118,6 @@ def summary_lines(evaluation: Fields) -> list[str]:
             if len(reasons) > _MAX_LINES:
                 lines.append(f"  and {len(reasons) - _MAX_LINES} more in evaluation.json")
     small = small_slices_text(evaluation["candidates"])
+    if evaluation.get("task"):
+        lines.append(f"Judged as {evaluation['task']}.")
     return [*lines, *([small] if small else []), *(f"Warning: {warning}" for warning in evaluation["warnings"])]

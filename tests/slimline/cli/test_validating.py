@@ -229,3 +229,8 @@ def test_the_command_prints_one_json_object_and_refuses_with_a_message(
     assert again.returncode == BAD_INPUT
     assert "which is there already" in again.stderr
     assert not again.stdout
+
+
+def test_the_task_is_said_on_the_command_line():
+    limits = validating.Limits(max_drop=0.05, task="binary_logits")
+    assert validating.make_gate(None, limits)["task"] == "binary_logits"

@@ -11,6 +11,7 @@ from slimline.core.evaluation.classes import predicted_classes
 from slimline.core.evaluation.counting import Seen
 from slimline.core.evaluation.metrics import Metric
 from slimline.core.evaluation.statistics.evidence import MetricCounts
+from slimline.core.evaluation.tasks import Task
 from slimline.errors import ExamplesError
 
 _MAX_SLICES = 1_000
@@ -91,6 +92,7 @@ class Accumulator:
         metrics: Mapping[str, Metric],
         slices: Sequence[Sequence[str]],
         keys: np.ndarray,
+        task: Task | None = None,
     ) -> None:
         """Counts a batch.
 
@@ -100,19 +102,21 @@ class Accumulator:
           metrics: By name.
           slices: The slices of each example.
           keys: Hash of what makes each example independent of others, of shape (batch,).
+          task: What predictions decide; one class for each example when left out.
         """
         membership = _membership(slices)
         for name, inside in membership.items():
             self.num_examples[name] = self.num_examples.get(name, 0) + len(inside)
             self.keys.setdefault(name, []).append(keys[inside])
         self._require_few_slices()
-        baseline = predictions[""]
+        baseline, task = predictions[""], task or Task()
         for model, given in predictions.items():
             accumulator = self.models.setdefault(model, ModelAccumulator())
-            self._count(accumulator, Seen(labels, given, baseline), metrics, membership)
-            if given.reshape(len(given), -1).shape[1] <= _MAX_CLASSES:
-                accumulator.decisions.update(predicted_classes(given).tolist())
-                accumulator.changes.update(_changes(baseline, given))
+            self._count(accumulator, Seen(labels, given, baseline, task), metrics, membership)
+            if not task.has_many and given.reshape(len(given), -1).shape[1] <= _MAX_CLASSES:
+                before, after = task.probabilities(baseline), task.probabilities(given)
+                accumulator.decisions.update(predicted_classes(after).tolist())
+                accumulator.changes.update(_changes(before, after))
 
     def _count(
         self,

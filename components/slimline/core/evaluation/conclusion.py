@@ -25,6 +25,7 @@ from slimline.core.evaluation.description import (
     estimate_drop,
     metric_values,
 )
+from slimline.core.evaluation.evaluator import choose_output
 from slimline.core.evaluation.gates import GateConfig
 from slimline.core.evaluation.judging import Verdict, judge_thresholds
 from slimline.core.evaluation.measurement import Measurement, measure
@@ -34,6 +35,7 @@ from slimline.core.evaluation.reports import CandidateReport, Decision, Evaluati
 from slimline.core.evaluation.running_candidate import Candidate
 from slimline.core.evaluation.slices import OVERALL
 from slimline.core.evaluation.statistics.selection import adjust
+from slimline.core.evaluation.tasks import find_task
 from slimline.core.models.loading import TrainedModel
 from slimline.core.models.saving import gzip_size
 from slimline.core.targets.device import DeviceMeasurement
@@ -90,7 +92,10 @@ def conclude(
     require_measured(config, [candidate.name for candidate in candidates])
     if OVERALL not in accumulator.num_examples:
         raise ExamplesError("no examples to evaluate on", "at least one", "check the split that the gate reads")
-    metrics = {name: find_metric(name, config.custom_metrics, config.value_ranges) for name in config.metric_names}
+    task = find_task(baseline, choose_output(baseline, config.output), config.task)
+    metrics = {
+        name: find_metric(name, config.custom_metrics, config.value_ranges, task) for name in config.metric_names
+    }
     example = {name: values[:1] for name, values in examples.items()}
     described = describe_baseline(baseline, accumulator, metrics, example, config)
     setting = _Setting(described, accumulator, metrics, examples, config)
@@ -112,6 +117,7 @@ def conclude(
         candidates=tuple(replace(report, is_pareto=report.name in best) for report in reports),
         chosen=chosen,
         nearest_miss=None if chosen else nearest_miss({report.name: report.verdicts for report in reports}),
+        task=f"{task.name} ({task.source})",
         warnings=(*warnings, *describe_examples(accumulator, config)),
     )
 

@@ -1,7 +1,7 @@
 """What is counted of each example: joint outcomes of baseline and candidate, or a number of each."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -10,10 +10,13 @@ from slimline.core.evaluation.statistics.areas import area_codes
 from slimline.core.evaluation.statistics.confusion import confusion_codes
 from slimline.core.evaluation.statistics.means import Range
 from slimline.core.evaluation.statistics.shares import share_codes
+from slimline.core.evaluation.tasks import Task
 from slimline.errors import ExamplesError
 
 _SMALLEST = 1e-7
 _SCORE_TOLERANCE = 1e-3
+# Of what is right in an example that holds several decisions.
+SHARE_RANGE = Range(0.0, 1.0)
 # A probability counts as 1e-7 at least, so that one example's loss has an end.
 LOG_LOSS_RANGE = Range(0.0, float(-np.log(_SMALLEST)))
 
@@ -26,11 +29,18 @@ class Seen:
       labels: Of a batch, of shape (batch, …).
       predictions: Of the model that is measured, of shape (batch, …).
       baseline: Of the original model, of the same shape.
+      task: What the predictions decide.
     """
 
     labels: np.ndarray
     predictions: np.ndarray
     baseline: np.ndarray
+    task: Task = field(default_factory=Task)
+
+    def as_probabilities(self) -> "Seen":
+        """Returns the same with probabilities instead of logits."""
+        given, baseline = self.task.probabilities(self.predictions), self.task.probabilities(self.baseline)
+        return Seen(self.labels, given, baseline, Task(self.task.kind, source=self.task.source))
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,8 @@ class Counted:
 
 def accuracy(seen: Seen) -> Counted:
     """Counts whether each model names the label's class."""
+    seen.task.require_scores(seen.baseline)
+    seen = seen.as_probabilities()
     labels = class_numbers(seen.labels, seen.predictions)
     return Counted(
         share_codes(predicted_classes(seen.baseline) == labels, predicted_classes(seen.predictions) == labels)
@@ -62,6 +74,7 @@ def top_k(number: int) -> Callable[[Seen], Counted]:
     """
 
     def count(seen: Seen) -> Counted:
+        seen = seen.as_probabilities()
         labels = class_numbers(seen.labels, seen.predictions)[:, np.newaxis]
         best = [_best(scores, number) for scores in (seen.baseline, seen.predictions)]
         return Counted(share_codes(*((among == labels).any(axis=1) for among in best)))
@@ -80,12 +93,47 @@ def _best(predictions: np.ndarray, number: int) -> np.ndarray:
 
 def agreement(seen: Seen) -> Counted:
     """Counts whether the candidate decides as the baseline does, which always agrees with itself."""
+    seen.task.require_scores(seen.baseline)
+    seen = seen.as_probabilities()
     same = predicted_classes(seen.predictions) == predicted_classes(seen.baseline)
     return Counted(share_codes(np.ones(len(same), bool), same))
 
 
+def accuracy_of_many(seen: Seen) -> Counted:
+    """Takes the share of each example's decisions that are the label's."""
+    seen.task.require_scores(seen.baseline)
+    decided = [seen.task.decisions(scores) for scores in (seen.baseline, seen.predictions)]
+    labels = _many_labels(seen, decided[0].shape[1])
+    return _shares(*((one == labels).mean(axis=1) for one in decided))
+
+
+def agreement_of_many(seen: Seen) -> Counted:
+    """Takes the share of each example's decisions that are the baseline's."""
+    seen.task.require_scores(seen.baseline)
+    baseline, candidate = (seen.task.decisions(scores) for scores in (seen.baseline, seen.predictions))
+    return _shares(np.ones(len(baseline)), (baseline == candidate).mean(axis=1))
+
+
+def _shares(baseline: np.ndarray, candidate: np.ndarray) -> Counted:
+    return Counted(SHARE_RANGE.codes(baseline, candidate, higher_is_better=True), (baseline, candidate))
+
+
+def _many_labels(seen: Seen, num_decisions: int) -> np.ndarray:
+    """Returns the label of each decision, of shape (batch, decisions): class numbers, or 0 and 1."""
+    given, num_classes = seen.labels.reshape(len(seen.labels), -1), seen.predictions.shape[-1]
+    if seen.task.kind == "per_position" and num_classes > 1 and given.shape[1] == num_decisions * num_classes:
+        return np.asarray(given.reshape(len(given), num_decisions, num_classes).argmax(axis=-1))
+    last = num_classes - 1 if seen.task.kind == "per_position" and num_classes > 1 else 1
+    valid = given.shape[1] == num_decisions and (np.issubdtype(given.dtype, np.number) or given.dtype == bool)
+    valid = valid and bool(((given >= 0) & (given <= last) & (given == np.floor(given))).all())
+    require_labels(valid, seen.labels, f"{num_decisions} whole numbers from 0 to {last}")
+    return given.astype(np.int64)
+
+
 def confusion(seen: Seen) -> Counted:
     """Counts label, baseline's class and candidate's class."""
+    seen.task.require_scores(seen.baseline)
+    seen = seen.as_probabilities()
     num_classes = class_scores(seen.predictions).shape[1]
     labels = class_numbers(seen.labels, seen.predictions)
     decided = predicted_classes(seen.baseline), predicted_classes(seen.predictions)
@@ -94,6 +142,7 @@ def confusion(seen: Seen) -> Counted:
 
 def areas(seen: Seen) -> Counted:
     """Counts label, baseline's score and candidate's score of each class, in buckets."""
+    seen = seen.as_probabilities()
     _require_probabilities(seen, "auc")
     baseline, candidate = class_scores(seen.baseline), class_scores(seen.predictions)
     labels = one_hot(class_numbers(seen.labels, seen.predictions), candidate.shape[1])
@@ -103,6 +152,7 @@ def areas(seen: Seen) -> Counted:
 
 def log_loss(seen: Seen) -> Counted:
     """Takes minus the logarithm of the label's probability."""
+    seen = seen.as_probabilities()
     _require_probabilities(seen, "log_loss")
     labels = class_numbers(seen.labels, seen.predictions)
     baseline, candidate = (_losses(scores, labels) for scores in (seen.baseline, seen.predictions))

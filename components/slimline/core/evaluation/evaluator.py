@@ -18,6 +18,7 @@ from slimline.core.evaluation.gates import GateConfig
 from slimline.core.evaluation.metrics import find_metric
 from slimline.core.evaluation.running_candidate import Candidate, start_candidates
 from slimline.core.evaluation.slices import OVERALL, slice_names
+from slimline.core.evaluation.tasks import find_task
 from slimline.core.examples.batches import as_numpy, labelled_batches
 from slimline.core.examples.configuration import ExamplesConfig
 from slimline.core.examples.example_features import example_parser, values_of
@@ -74,8 +75,10 @@ class Evaluator:
         self._data = data
         self._output = choose_output(baseline, config.output)
         self._run_baseline = _as_graph(baseline, self._output)
+        self._task = find_task(baseline, self._output, config.task)
         self._metrics = {
-            name: find_metric(name, config.custom_metrics, config.value_ranges) for name in config.metric_names
+            name: find_metric(name, config.custom_metrics, config.value_ranges, self._task)
+            for name in config.metric_names
         }
         require_sliceable(config, schema, data)
         self._candidates = start_candidates(candidates, baseline, self._output, config)
@@ -166,7 +169,7 @@ class Evaluator:
         if self._config.slices:
             slices = [slice_names(example, self._config.slices) for example in parsed]
         keys = np.array([hash_key(content) for content in self._independent(batch, parsed)], np.uint64)
-        accumulator.add(batch.labels, predictions, self._metrics, slices, keys)
+        accumulator.add(batch.labels, predictions, self._metrics, slices, keys, self._task)
 
     def _independent(self, batch: Batch, parsed: Sequence[Any]) -> Iterator[bytes]:
         """Gives for each example what tells it from others that say something of their own."""

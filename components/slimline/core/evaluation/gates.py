@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from slimline.core.config import Config
 from slimline.core.evaluation.metrics import METRICS, CustomMetric, known_metric, metric_direction, takes_range
 from slimline.core.evaluation.slices import OVERALL, SliceBy
+from slimline.core.evaluation.tasks import TaskName
 from slimline.core.schemes import Target
 from slimline.core.targets.options import EthosUConfig
 from slimline.errors import near_miss
@@ -140,6 +141,8 @@ class GateConfig(Config):
       metrics: Further metrics to report without a limit.
       custom_metrics: Metrics of your own.
       output: Which output is judged, for models of several.
+      task: What the output decides, as `binary_logits` or `multilabel`; None to find it from the model: its loss, its
+        last activation, the shape of its output. What was found is told.
       confidence: In (0.5, 1): a candidate that breaks a limit is blessed with a probability of 1 - confidence at most,
         however many candidates, slices and limits there are; None for the bare figures.
       looks: `once`: that holds for one evaluation. `anytime`: it holds however often the gate is asked again while
@@ -174,6 +177,7 @@ class GateConfig(Config):
     metrics: tuple[str, ...] = ()
     custom_metrics: tuple[CustomMetric, ...] = ()
     output: str | None = None
+    task: TaskName | None = None
     confidence: float | None = Field(default=0.95, gt=0.5, lt=1)
     looks: Literal["once", "anytime"] = "once"
     independent_by: str | None = None

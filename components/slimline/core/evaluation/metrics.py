@@ -17,6 +17,7 @@ from slimline.core.evaluation.statistics.evidence import Statistic
 from slimline.core.evaluation.statistics.means import MeanStatistic, Range
 from slimline.core.evaluation.statistics.shares import ShareStatistic
 from slimline.core.evaluation.statistics.smooth import SmoothStatistic
+from slimline.core.evaluation.tasks import Task, require_defined
 from slimline.core.user_code import load_function
 from slimline.errors import ConfigError, near_miss
 
@@ -98,6 +99,11 @@ METRICS: dict[str, Metric] = {
     "agreement": Metric(counting.agreement, ShareStatistic()),
     "sqnr_db": Metric(counting.signal_and_noise, _SQNR, has_baseline=False),
 }
+# The same where an example holds several decisions: the mean of the share that is right.
+_OF_MANY: dict[str, Metric] = {
+    "accuracy": Metric(counting.accuracy_of_many, MeanStatistic(True, counting.SHARE_RANGE)),
+    "agreement": Metric(counting.agreement_of_many, MeanStatistic(True, counting.SHARE_RANGE)),
+}
 _TOP_K = re.compile(r"top_([1-9]\d*)_accuracy")
 
 
@@ -119,7 +125,10 @@ def takes_range(name: str, custom: Sequence[CustomMetric] = ()) -> bool:
 
 
 def find_metric(
-    name: str, custom: Sequence[CustomMetric] = (), ranges: Mapping[str, tuple[float, float]] | None = None
+    name: str,
+    custom: Sequence[CustomMetric] = (),
+    ranges: Mapping[str, tuple[float, float]] | None = None,
+    task: Task | None = None,
 ) -> Metric:
     """Returns a metric by its name: one of `METRICS`, `top_3_accuracy` with any number, or one of the user's own.
 
@@ -127,9 +136,10 @@ def find_metric(
       name: Of the metric.
       custom: Metrics of the user's own.
       ranges: Smallest and largest number that an example can have, by metric.
+      task: What the model is for; one class for each example when left out.
 
     Raises:
-      ConfigError: There is none of that name, or its function can't be imported.
+      ConfigError: There is none of that name, its function can't be imported, or it is not defined for the task.
     """
     given = (ranges or {}).get(name)
     limits = Range(*given) if given else None
@@ -138,6 +148,10 @@ def find_metric(
             function = load_function(own.function, f"function of the metric {own.name!r}")
             count = own_counter(function, own.function, limits, higher_is_better=own.higher_is_better)
             return Metric(count, OwnStatistic(own.higher_is_better, limits), is_own=True)
+    if task is not None:
+        require_defined(name, task)
+        if task.has_many and name in _OF_MANY:
+            return _OF_MANY[name]
     if match := _TOP_K.fullmatch(name):
         return Metric(counting.top_k(int(match[1])), ShareStatistic())
     if name not in METRICS:

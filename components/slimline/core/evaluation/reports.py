@@ -74,6 +74,7 @@ class Evaluation:
       chosen: Name of the candidate to ship, or None.
       nearest_miss: Name of the candidate that came closest when none passes.
       warnings: What a reader should know of the examples.
+      task: What the output decides, and what that was found from.
     """
 
     num_examples: int
@@ -85,6 +86,7 @@ class Evaluation:
     chosen: str | None
     nearest_miss: str | None
     warnings: tuple[str, ...] = ()
+    task: str = ""
     schema_version: int = field(default=schema_versions.EVALUATION)
 
     def to_dict(self) -> dict[str, Any]:
