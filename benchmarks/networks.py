@@ -11,6 +11,10 @@ below. Where ratios differ: float32 runs on XNNPACK with wide vector units here;
 does, whose dot product takes four 8-bit products an instruction; and the guide's quantization-aware files came from
 an older converter. 16-bit activations run on LiteRT's reference kernels and are slower by one or two orders of
 magnitude. TFLite Micro is left out: no microcontroller holds these networks, and `micro` is measured on small ones.
+
+Milliseconds are those of a shared machine: where other work ran beside, single rows differ by a factor of two and
+more from one run to the next, so that order and size of a difference count here, and not its second digit. Bytes and
+what accelerators take do not depend on that.
 """
 
 import multiprocessing
