@@ -16,6 +16,8 @@ MAX_DISTINCT_WEIGHTS = "max_distinct_weights"
 MAX_DISTINCT_PER_CHANNEL = "max_distinct_per_channel"
 LOST_GAINS = "lost_gains"
 GAINS_DIGEST = "gains_digest"
+# Loss and metrics of what was trained: `training_loss_before`, `held_accuracy_after`. Values as `repr` of a float.
+STAGE_VALUE = "{part}_{name}_{when}"
 
 # Quantizer.
 SCHEME = "scheme"

@@ -17,7 +17,14 @@ from slimline.core.quantization.use_case import QuantizationRequest, QuantizedMo
 from slimline.core.tflite.comparison import worst_agreement, worst_sqnr_db
 from slimline.names import file_names, metadata_keys
 from slimline.shells import progress, shell
-from slimline.shells.fine_tuning import gains_properties, tell_lost, training_files, watch
+from slimline.shells.fine_tuning import (
+    evaluation_properties,
+    gains_properties,
+    held_files,
+    tell_lost,
+    training_files,
+    watch,
+)
 from slimline.shells.tfx_internals import node_id
 
 
@@ -50,7 +57,7 @@ class QuantizerExecutor(BaseExecutor):
     ) -> QuantizationRequest:
         config = QuantizationConfig.from_json(exec_properties[shell.CONFIG])
         data = exec_properties[shell.DATA]
-        split = (config.qat or QatConfig()).split
+        qat = config.qat or QatConfig()
         calibration: tuple[str, ...] = ()
         if input_dict.get("calibration"):
             folder = shell.single(input_dict, "calibration").uri.rstrip("/")
@@ -59,7 +66,8 @@ class QuantizerExecutor(BaseExecutor):
             model=source,
             config=config,
             calibration=calibration,
-            training_files=(lambda: training_files(input_dict, split)) if input_dict.get("examples") else None,
+            training_files=(lambda: training_files(input_dict, qat.split)) if input_dict.get("examples") else None,
+            held_files=lambda: held_files(input_dict, qat),
             schema=load_schema(shell.schema_file(shell.single(input_dict, "schema"))) if data else None,
             data=ExamplesConfig.from_json(data) if data else None,
             watch=watch(self, shell.single(output_dict, "model_run")) if output_dict.get("model_run") else Watch(),
@@ -108,10 +116,11 @@ def _selection_properties(packed: Package) -> dict[str, str | int]:
     }
 
 
-def _training_properties(training: TrainingSummary | None) -> dict[str, str]:
+def _training_properties(training: TrainingSummary | None) -> dict[str, str | int | float]:
     if training is None:
         return {}
     return {
         metadata_keys.TRAINING: "qat",
         metadata_keys.COLLABORATION: ", ".join(sorted(set(training.collaborations.values()))),
+        **evaluation_properties(training.evaluations),
     }

@@ -48,6 +48,28 @@ def test_writes_a_sparse_model_and_records_where_it_came_from(inputs, tmp_path):
     assert float(pruned.get_string_custom_property(metadata_keys.SPARSITY)) == measured
     assert pruned.get_string_custom_property(metadata_keys.CONTENT_DIGEST) == model_digest(tmp_path / "pruned")
     assert pruned.get_string_custom_property(metadata_keys.SOURCE_DIGEST) == model_digest(tmp_path / "model")
+    (stage,) = gains(tmp_path / "pruned")["stages"][1:]
+    recorded = {
+        f"{each['part']}_{name}_{when}": pruned.get_string_custom_property(f"{each['part']}_{name}_{when}")
+        for each in stage["evaluations"]
+        for when in ("before", "after")
+        for name in each[when]
+    }
+    assert recorded == {
+        f"{each['part']}_{name}_{when}": repr(value)
+        for each in stage["evaluations"]
+        for when in ("before", "after")
+        for name, value in each[when].items()
+    }
+    assert {"training_loss_before", "training_loss_after", "held_loss_before", "held_loss_after"} <= set(recorded)
+    assert recorded["training_loss_before"] != recorded["training_loss_after"] != recorded["held_loss_after"]
+
+
+def test_a_stage_that_does_harm_can_fail_and_leaves_nothing(inputs, tmp_path):
+    config = PruningConfig(target_sparsity=0.95, epochs=1, batch_size=64, max_loss_increase=0, on_harm="error")
+    with pytest.raises(ModelError, match="on the held part: loss"):
+        prune(inputs, tmp_path / "pruned", config)
+    assert not (tmp_path / "pruned").exists()
 
 
 def test_a_label_that_is_not_in_the_schema_is_refused_with_the_near_miss(inputs, tmp_path):

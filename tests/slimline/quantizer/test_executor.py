@@ -266,7 +266,11 @@ def test_training_keeps_what_the_model_is_and_the_whole_history_is_on_record(aut
         ("quantized_model", "epoch 1/2"),
         ("quantized_model", "epoch 2/2"),
     ]
-    assert told[2:] == [("quantized_model", finding) for finding in findings]
+    measured = [text.split(":")[0] for _, text in told[2:4]]
+    assert measured == ["on the training part", "on the held part"]
+    assert [each["part"] for each in content["training"]["evaluations"]] == ["training", "held"]
+    assert recorded("held_loss_after") == repr(content["training"]["evaluations"][1]["after"]["loss"])
+    assert told[4:] == [("quantized_model", finding) for finding in findings]
     assert event_files(tmp_path, "quantized_model")
 
 

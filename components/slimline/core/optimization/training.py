@@ -74,7 +74,7 @@ def fine_tune(
         every.append(_Report(watch.report, config.epochs))
     if watch.log_folder is not None:
         every.append(tf_keras.callbacks.TensorBoard(watch.log_folder, write_graph=False))
-    ordered = _order_labels(dataset, original.output_names)
+    ordered = order_labels(dataset, original.output_names)
     if config.train_fn is not None:
         load_function(config.train_fn, "train_fn")(model, ordered, config.epochs, every)
     else:
@@ -105,8 +105,8 @@ def compile_like(model: tf_keras.Model, original: tf_keras.Model, config: FineTu
     model.compile(
         optimizer=_optimizer(original, config),
         loss=_in_order(_checked_loss(loss, by_output), by_output),
-        metrics=list(config.metrics) or _in_order(_fresh_metrics(arguments.get("metrics"), by_output), by_output),
-        weighted_metrics=_in_order(_fresh_metrics(arguments.get("weighted_metrics"), by_output), by_output),
+        metrics=list(config.metrics) or _metrics_in_order(arguments.get("metrics"), by_output),
+        weighted_metrics=_metrics_in_order(arguments.get("weighted_metrics"), by_output),
         loss_weights=_in_order(weights, by_output),
     )
 
@@ -173,9 +173,18 @@ def _fresh_metrics(metrics: Any, output_names: Sequence[str]) -> Any:
     if not isinstance(metrics, tf_keras.metrics.Metric):
         return metrics
     # Of several outputs Keras puts the output's name before that of the metric, anew each time it is compiled.
-    outputs = output_names if len(output_names) > 1 else ()
+    # One output's name may begin with another's.
+    outputs = sorted(output_names, key=len, reverse=True) if len(output_names) > 1 else ()
     prefix = next((f"{name}_" for name in outputs if metrics.name.startswith(f"{name}_")), "")
     return type(metrics).from_config({**metrics.get_config(), "name": metrics.name.removeprefix(prefix)})
+
+
+def _metrics_in_order(metrics: Any, output_names: Sequence[str]) -> Any:
+    """Returns each output's metrics as a list of its own: Keras takes those of a plain list for every output."""
+    ordered = _in_order(_fresh_metrics(metrics, output_names), output_names)
+    if not isinstance(metrics, Mapping):
+        return ordered
+    return [list(each) if isinstance(each, list | tuple) else [each] * (each is not None) for each in ordered]
 
 
 def _in_order(values: Any, output_names: Sequence[str]) -> Any:
@@ -183,7 +192,8 @@ def _in_order(values: Any, output_names: Sequence[str]) -> Any:
     return [values.get(name) for name in output_names] if isinstance(values, Mapping) else values
 
 
-def _order_labels(dataset: tf.data.Dataset, output_names: Sequence[str]) -> tf.data.Dataset:
+def order_labels(dataset: tf.data.Dataset, output_names: Sequence[str]) -> tf.data.Dataset:
+    """Gives labels that are named by output in the order of the outputs, since wrappers change the names alone."""
     label = dataset.element_spec[1]
     if not isinstance(label, Mapping):
         return dataset

@@ -1,6 +1,8 @@
 """What a user can ask of every training that pruning, clustering and quantization need."""
 
-from pydantic import Field
+from typing import Literal
+
+from pydantic import Field, model_validator
 
 from slimline.core.config import Config
 from slimline.core.schemes import OnLostGain
@@ -17,6 +19,11 @@ class FineTuningConfig(Config):
       optimizer: Name of a Keras optimizer; when left out the kind that the model was compiled with, or Adam.
       loss: Name of a Keras loss, or one per output name; the loss that the model was compiled with when left out.
       metrics: Names of Keras metrics to watch; those that the model was compiled with when left out.
+      evaluation_split: Name of a split that is not trained on; loss and metrics are measured on it before and after.
+        When left out, `eval` where the Examples have such a split.
+      max_loss_increase: By how much the loss may rise, in its own unit; on that split, or on the training data where
+        there is no other. Without it any rise passes; all the same it is told and recorded.
+      on_harm: What to do when the loss rose by more: say so, or fail.
       seed: Of shuffling and of random initial values. The same seed gives the same weights on the same machine.
       train_fn: Dotted path of a function `train(model, dataset, epochs, callbacks)` that replaces `model.fit`. It must
         hand on the callbacks: pruning happens in them.
@@ -29,8 +36,19 @@ class FineTuningConfig(Config):
     optimizer: str | None = None
     loss: str | dict[str, str] | None = None
     metrics: tuple[str, ...] = ()
+    evaluation_split: str | None = Field(default=None, min_length=1)
+    max_loss_increase: float | None = Field(default=None, ge=0)
+    on_harm: Literal["warn", "error"] = "warn"
     seed: int = Field(default=0, ge=0, lt=2**32)
     train_fn: str | None = None
+
+    @model_validator(mode="after")
+    def _check_evaluation(self) -> "FineTuningConfig":
+        if self.evaluation_split == self.split:
+            raise ValueError("an evaluation_split that is not the split which is trained on")
+        if self.on_harm == "error" and self.max_loss_increase is None:
+            raise ValueError("max_loss_increase with on_harm='error', which is without effect otherwise")
+        return self
 
 
 class TechniqueConfig(FineTuningConfig):

@@ -10,6 +10,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from slimline.core.examples.batches import check_batches, labelled_batches
 from slimline.core.examples.configuration import ExamplesConfig
 from slimline.core.examples.records import check_records
+from slimline.core.optimization.stage_evaluation import Part
 from slimline.core.optimization.training_config import FineTuningConfig
 
 
@@ -19,10 +20,12 @@ class TrainingData:
 
     Attributes:
       dataset: Shuffled batches of (inputs, label).
+      in_order: The same, unshuffled.
       num_examples: In one pass.
     """
 
     dataset: tf.data.Dataset
+    in_order: tf.data.Dataset
     num_examples: int
 
 
@@ -49,4 +52,26 @@ def read_training_data(
     in_order = labelled_batches(records, schema, model, data, batch_size=config.batch_size)
     num_examples = check_batches(in_order, records)
     shuffled = labelled_batches(records, schema, model, data, batch_size=config.batch_size, shuffle_seed=config.seed)
-    return TrainingData(shuffled, num_examples)
+    return TrainingData(shuffled, in_order, num_examples)
+
+
+def evaluation_parts(
+    training: TrainingData,
+    held_files: Sequence[str],
+    schema: schema_pb2.Schema,
+    model: tf_keras.Model,
+    config: FineTuningConfig,
+    data: ExamplesConfig,
+) -> dict[Part, tf.data.Dataset]:
+    """Returns what a stage is measured on: the training data, and the held part where there is one.
+
+    Raises:
+      ExamplesError: A record of the held part is broken, or does not fit the model.
+    """
+    parts: dict[Part, tf.data.Dataset] = {"training": training.in_order}
+    if held_files:
+        records = check_records(held_files)
+        held = labelled_batches(records, schema, model, data, batch_size=config.batch_size)
+        check_batches(held, records)
+        parts["held"] = held
+    return parts

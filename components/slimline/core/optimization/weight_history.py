@@ -14,6 +14,7 @@ import tf_keras
 
 from slimline.core.models.weights import KernelCount, count_kernels, count_layer, max_distinct, sparsity
 from slimline.core.optimization.qat_config import Collaboration
+from slimline.core.optimization.stage_evaluation import StageEvaluation
 from slimline.core.schemes import OnLostGain
 from slimline.core.tflite.flatbuffer import WeightTensor
 from slimline.errors import ModelError
@@ -39,11 +40,13 @@ class WeightSnapshot:
       name: `original`, or what was done: `pruning`, `clustering`.
       kernels: Counts of every kernel.
       left: Why some layers were left as they are, by the layer's name.
+      evaluations: Loss and metrics before and after, by part of the data; empty for the original.
     """
 
     name: str
     kernels: tuple[KernelCount, ...]
     left: Mapping[str, str] = field(default_factory=dict)
+    evaluations: tuple[StageEvaluation, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -53,10 +56,12 @@ class TrainingSummary:
     Attributes:
       collaborations: What was kept of which kernel, by layer name.
       left: Why some layers stay in float until calibration, by layer name.
+      evaluations: Loss and metrics before and after, by part of the data.
     """
 
     collaborations: Mapping[str, Collaboration]
     left: Mapping[str, str]
+    evaluations: tuple[StageEvaluation, ...] = ()
 
 
 def is_pruned(count: KernelCount) -> bool:
@@ -104,7 +109,13 @@ def load_history(folder: Path, model: tf_keras.Model) -> tuple[WeightSnapshot, .
         return (WeightSnapshot(ORIGINAL, count_kernels(model)),)
     content = json.loads(path.read_text())
     return tuple(
-        WeightSnapshot(stage["name"], tuple(KernelCount(**kernel) for kernel in stage["kernels"]), stage["left"])
+        WeightSnapshot(
+            stage["name"],
+            tuple(KernelCount(**kernel) for kernel in stage["kernels"]),
+            stage["left"],
+            # Files of earlier releases have none.
+            tuple(StageEvaluation(**evaluation) for evaluation in stage.get("evaluations", ())),
+        )
         for stage in content["stages"]
     )
 
@@ -133,7 +144,11 @@ def save_history(
         "lost": list(lost),
     }
     if training is not None:
-        content["training"] = {"collaborations": dict(training.collaborations), "left": dict(training.left)}
+        content["training"] = {
+            "collaborations": dict(training.collaborations),
+            "left": dict(training.left),
+            "evaluations": [asdict(evaluation) for evaluation in training.evaluations],
+        }
     if tensors is not None:
         content["file"] = {**asdict(summarize_file(tensors)), "tensors": [asdict(tensor) for tensor in tensors]}
     path.write_text(json.dumps(content, indent=1) + "\n")
@@ -256,7 +271,14 @@ def _describe(snapshot: WeightSnapshot) -> dict[str, Any]:
         "max_distinct_weights": max_distinct(snapshot.kernels),
     }
     kernels = [asdict(kernel) for kernel in snapshot.kernels]
-    return {"name": snapshot.name, **summary, "left": dict(snapshot.left), "kernels": kernels}
+    evaluations = [asdict(evaluation) for evaluation in snapshot.evaluations]
+    return {
+        "name": snapshot.name,
+        **summary,
+        "left": dict(snapshot.left),
+        "evaluations": evaluations,
+        "kernels": kernels,
+    }
 
 
 def _share_int8(counts: Sequence[KernelCount]) -> float:

@@ -14,8 +14,9 @@ from slimline.core.examples.records import check_records, files_digest
 from slimline.core.models.loading import SavedModelGraph, TrainedModel, load_keras_model
 from slimline.core.optimization.qat import train_quantization_aware
 from slimline.core.optimization.qat_config import QatConfig
+from slimline.core.optimization.stage_evaluation import compare_parts, evaluate_parts, harm
 from slimline.core.optimization.training import Watch
-from slimline.core.optimization.training_data import read_training_data
+from slimline.core.optimization.training_data import evaluation_parts, read_training_data
 from slimline.core.optimization.weight_history import (
     TrainingSummary,
     WeightSnapshot,
@@ -49,6 +50,7 @@ class QuantizationRequest:
       calibration: Files of calibration records; empty when there are none.
       training_files: Gives the files of the split to train on, and is called when the scheme asks for training alone;
         None when there are no labelled examples.
+      held_files: Gives the files of a split that training is only measured on, likewise; empty when there is none.
       schema: Of the records; needed with any of them.
       data: How records are read; needed with any of them.
       watch: Where the training tells how it goes.
@@ -59,6 +61,7 @@ class QuantizationRequest:
     config: QuantizationConfig
     calibration: Sequence[str] = ()
     training_files: Callable[[], Sequence[str]] | None = None
+    held_files: Callable[[], Sequence[str]] = tuple
     schema: schema_pb2.Schema | None = None
     data: ExamplesConfig | None = None
     watch: Watch = field(default_factory=Watch)
@@ -169,9 +172,18 @@ def _train(
     assert request.data is not None
     qat = config.qat or QatConfig()
     training = read_training_data(files, request.schema, model, qat, request.data)
+    held_files = request.held_files()
+    parts = evaluation_parts(training, held_files, request.schema, model, qat, request.data)
+    before = evaluate_parts(model, model, parts, qat)
     trained = train_quantization_aware(model, training.dataset, training.num_examples, qat, watch=request.watch)
+    evaluations = compare_parts(before, evaluate_parts(trained.model, model, parts, qat))
+    harmed = harm(evaluations, qat)
+    for line in (*(each.describe() for each in evaluations), *([f"worse: {harmed}"] if harmed else [])):
+        request.tell(line)
     content = convert_quantization_aware(trained, representative, config)
-    return Product(content, convert_float(model, config)), TrainingSummary(trained.collaborations, trained.left)
+    return Product(content, convert_float(model, config)), TrainingSummary(
+        trained.collaborations, trained.left, evaluations
+    )
 
 
 def _representative(request: QuantizationRequest, model: TrainedModel) -> Representative | None:
