@@ -1,5 +1,5 @@
 # `make demo` and `make test` each work as the only command on a fresh machine.
-.PHONY: demo test check format bench lock clean
+.PHONY: demo test check format bench lock clean made-elsewhere
 
 BIN := .venv/bin
 # Only the newest of these makes the environment out of date.
@@ -31,8 +31,9 @@ lock: | $(BIN)/uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header \
 		--all-extras --generate-hashes pyproject.toml --output-file requirements.lock
 
+# What was run stays: slimline-runs holds models, and the record of where they came from.
 clean:
-	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis slimline-runs
+	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 # Locking needs no environment that agrees with the lock.
 $(BIN)/uv:
@@ -40,4 +41,8 @@ $(BIN)/uv:
 
 $(ENV): requirements.lock pyproject.toml deploy/make-env.sh
 	@deploy/make-env.sh
-	@touch $@
+
+# The mark holds the place that the environment was made for. In a renamed or copied checkout it names another.
+ifneq ($(shell cat $(ENV) 2>/dev/null),$(CURDIR))
+$(ENV): made-elsewhere
+endif
