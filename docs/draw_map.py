@@ -46,7 +46,8 @@ def _box(module: str) -> str | None:
     if not path:
         # Its public names are loaded when they are used, which no reader of imports sees: they need all components.
         return "components"
-    if path == ["core"]:
+    # The door of `python -m slimline` is that of the command line.
+    if path in (["core"], ["__main__"]):
         return None
     room = ".".join(path[:2]) if path[0] == "core" else path[0]
     return _BOX_OF.get(room, room)

@@ -1,6 +1,7 @@
 """The commands and their options."""
 
 import json
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,7 +21,7 @@ app = typer.Typer(
     # Help drawn by rich costs a third of a second on every call.
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    add_completion=True,
 )
 
 _RUNS_FOLDER = Path("slimline-runs")
@@ -30,6 +31,21 @@ RootOption = Annotated[
     typer.Option(help="Folder for data, artifacts, metadata and pushed models. [default: slimline-runs/NAME]"),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"slimline {metadata.version('slimline')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """What all commands share; the help is the application's own."""
 
 
 @app.command()
