@@ -109,4 +109,4 @@ def test_a_child_that_is_killed_is_reported(tmp_path):
     (tmp_path / "mine.py").write_text("import os\n\ndef create_pipeline(root):\n    os.abort()\n")
     crashed = slimline("run", "mine:create_pipeline", "--root", "root", cwd=tmp_path)
     assert crashed.returncode == FAILED
-    assert "ended with code -6" in crashed.stderr
+    assert "crashed with SIGABRT" in crashed.stderr
