@@ -84,10 +84,9 @@ def test_a_pruned_model_of_two_outputs_keeps_its_zeros(specimen, pruned, tmp_pat
     )
     assert recorded(metadata_keys.CONTENT_DIGEST) == model_digest(tmp_path / "clustered_model")
     assert recorded(metadata_keys.LOST_GAINS) == ""
-    assert [(node, text.split(",")[0]) for node, text in told] == [
-        ("clustered_model", "epoch 1/2"),
-        ("clustered_model", "epoch 2/2"),
-    ]
+    assert {node for node, _ in told} == {"clustered_model"}
+    assert [text.split(",")[0] for _, text in told if text.startswith("epoch")] == ["epoch 1/2", "epoch 2/2"]
+    assert any(text.startswith("on the training part: loss") for _, text in told)
     assert event_files(tmp_path, "clustered_model")
 
 
