@@ -110,7 +110,7 @@ def convert_quantization_aware(
       ModelError: The model can't be converted; the message names the operation that TFLite lacks.
 
     Example:
-      >>> import tf_keras
+      >>> import tensorflow as tf, tf_keras
       >>> from slimline.core.optimization.qat import QatConfig, train_quantization_aware
       >>> model = tf_keras.Sequential([tf_keras.layers.Dense(1, input_shape=(4,))])
       >>> model.compile("adam", "mse")
