@@ -1,4 +1,4 @@
-"""Arm's own compiler for Ethos-U NPUs, run on a file: https://pypi.org/project/ethos-u-vela/ (Apache-2.0).
+"""Arm's own compiler for Ethos-U NPUs, run on a file: the package ethos-u-vela (Apache-2.0).
 
 For a process of its own: the compiler has ended with SIGFPE on a file that it does not know.
 """
