@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from tensorflow_model_optimization.python.core.clustering.keras.cluster_wrapper import ClusterWeights
 from tensorflow_model_optimization.python.core.clustering.keras.clustering_registry import ClusteringRegistry
 from tensorflow_model_optimization.python.core.clustering.keras.experimental.cluster import cluster_weights
 from tensorflow_model_optimization.python.core.quantization.keras import quant_ops
@@ -38,6 +39,7 @@ __all__ = [
     "cluster_weights",
     "inputs_in_order",
     "is_pruned_m_by_n",
+    "without_clusters",
     "without_rounding",
 ]
 
@@ -75,3 +77,19 @@ def without_rounding() -> Iterator[None]:
         yield
     finally:
         quant_ops._FakeQuantWithMinMaxVars = original
+
+
+@contextmanager
+def without_clusters() -> Iterator[None]:
+    """Lets the wrappers of a clustered model compute with the weights that they were given, not with centroids."""
+
+    def take_originals(self: Any) -> None:
+        for name, weight in self.original_clusterable_weights.items():
+            self.set_weight_to_layer(name, weight)
+
+    original = ClusterWeights.update_clustered_weights_associations
+    ClusterWeights.update_clustered_weights_associations = take_originals
+    try:
+        yield
+    finally:
+        ClusterWeights.update_clustered_weights_associations = original

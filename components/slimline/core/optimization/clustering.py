@@ -9,7 +9,7 @@ import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras
 
-from slimline.core.internals.tfmot import cluster_weights
+from slimline.core.internals.tfmot import cluster_weights, without_clusters
 from slimline.core.models.weights import count_kernels, optimized_kernels
 from slimline.core.optimization.clustering_config import ClusteringConfig
 from slimline.core.optimization.preflight import plan
@@ -85,6 +85,9 @@ def cluster(
 
     frozen = freeze_gains(layer for layer in planned.model.layers if layer.name not in clusters)
     wrapped = tf_keras.models.clone_model(planned.model, clone_function=wrap)
+    with without_clusters():
+        # The wrapped one is called first: that gives both back the weights which the wrappers had put aside.
+        require_same_network(wrapped, planned.model, "wrapped for clustering")
     fine_tune(wrapped, model, dataset, config, watch=watch)
     clustered = tfmot.clustering.keras.strip_clustering(wrapped)
     require_same_network(wrapped, clustered, "taken out of TFMOT's wrappers")

@@ -87,11 +87,11 @@ def prune(
     require_same_network(planned.model, wrapped, "wrapped for pruning")
     _fine_tune(wrapped, model, dataset, config, watch)
     pruned = tfmot.sparsity.keras.strip_pruning(wrapped)
+    require_same_network(wrapped, pruned, "taken out of TFMOT's wrappers")
     for name in frozen:
         pruned.get_layer(name).trainable = True
     compile_like(pruned, model, config)
     require_reached(pruned, {name: targets[name] for name in options}, config)
-    require_same_network(wrapped, pruned, "taken out of TFMOT's wrappers")
     by_rule = {name: reason or "a rule leaves it" for name, reason in left.items() if name not in options}
     return OptimizedModel(Technique.PRUNING, pruned, count_kernels(pruned), {**planned.left, **by_rule})
 

@@ -8,15 +8,17 @@ import tensorflow as tf
 import tf_keras
 
 from slimline.core.inspection import inspect_model
-from slimline.core.internals.tfmot import without_rounding
-from slimline.core.optimization import qat
+from slimline.core.internals.tfmot import cluster_weights, without_rounding
+from slimline.core.optimization import clustering, qat
+from slimline.core.optimization.clustering import cluster
+from slimline.core.optimization.clustering_config import ClusteringConfig
 from slimline.core.optimization.pruning import prune
 from slimline.core.optimization.pruning_config import PruningConfig
 from slimline.core.optimization.qat import build_quantization_aware, train_quantization_aware
 from slimline.core.optimization.qat_config import QatConfig
 from slimline.core.optimization.same_network import require_same_network
 from slimline.core.quantization.conversion import convert_quantization_aware
-from slimline.errors import ModelError
+from slimline.errors import ConfigError, ModelError
 
 layers = tf_keras.layers
 
@@ -148,6 +150,28 @@ def test_pruning_nothing_changes_nothing(build):
     config = PruningConfig(target_sparsity=0.1, epochs=1, batch_size=8, learning_rate=1e-12)
     pruned = prune(model, dataset, number, config).model
     assert np.corrcoef(outputs(pruned).ravel(), outputs(model).ravel())[0, 1] > 0.9
+
+
+def test_a_model_wrapped_for_clustering_is_compared_before_its_training(monkeypatch):
+    """The fault is made here: the layer in the wrapper has another activation."""
+    tf_keras.utils.set_random_seed(0)
+    model = tf_keras.Sequential([layers.Input((4,), name="x"), layers.Dense(8, "tanh", name="a"), layers.Dense(2)])
+    model.compile("sgd", "mse")
+    dataset = tf.data.Dataset.from_tensors((np.zeros((8, 4), np.float32), np.zeros((8, 2), np.float32)))
+    config = ClusteringConfig(num_clusters=4, batch_size=8, epochs=1, train_fn="nowhere.to_be_found")
+
+    def wrap_another(layer, **options):
+        other = type(layer).from_config({**layer.get_config(), "activation": "relu"})
+        other.build(layer.input_shape)
+        other.set_weights(layer.get_weights())
+        return cluster_weights(other, **options)
+
+    # Without a fault it comes to the training, which is none.
+    with pytest.raises(ConfigError, match="nowhere"):
+        cluster(model, dataset, 8, config)
+    monkeypatch.setattr(clustering, "cluster_weights", wrap_another)
+    with pytest.raises(ModelError, match="wrapped for clustering"):
+        cluster(model, dataset, 8, config)
 
 
 def test_another_network_is_refused():

@@ -10,6 +10,11 @@ from tests.zoo import NUM_EXAMPLES
 TRAIN_FN = """
 def nothing(model, dataset, epochs, callbacks):
     pass
+
+def only_the_begin(model, dataset, epochs, callbacks):
+    callbacks[0].set_model(model)
+    callbacks[0].on_train_begin()
+    model.fit(dataset, epochs=epochs, verbose=0)
 """
 
 
@@ -18,7 +23,7 @@ def pruned(specimen, **options):
     return prune(specimen.model, specimen.dataset(config.batch_size), NUM_EXAMPLES, config)
 
 
-@pytest.mark.parametrize(("function", "zeros"), [("nothing", "0.000")])
+@pytest.mark.parametrize(("function", "zeros"), [("nothing", "0.000"), ("only_the_begin", "0.1")])
 def test_pruning_that_the_users_own_training_left_out_is_an_error_of_each_kernel(
     tmp_path, monkeypatch, function, zeros
 ):
