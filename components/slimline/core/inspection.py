@@ -5,7 +5,7 @@ from typing import Any
 
 import tf_keras
 
-from slimline.core.models.loading import SavedModelGraph, TrainedModel
+from slimline.core.models.loading import SavedModelGraph, TrainedModel, as_tf_keras
 from slimline.core.models.weights import optimized_kernels
 from slimline.core.optimization.preflight import choose_layers, find_blockers, nothing_covered
 from slimline.core.optimization.qat import build_quantization_aware
@@ -83,6 +83,7 @@ def inspect_model(model: TrainedModel) -> Preflight:
       >>> {finding.technique: finding.verdict for finding in inspect_model(model).findings}
       {'pruning': 'applies', 'clustering': 'applies', 'qat': 'partly', 'ptq': 'applies'}
     """
+    model = as_tf_keras(model)
     blockers = find_blockers(model)
     findings = (*(_inspect(model, technique, blockers) for technique in Technique), _inspect_conversion(model))
     if isinstance(model, SavedModelGraph):

@@ -23,6 +23,28 @@ def flat_inputs(model: tf_keras.Model, inputs: Any) -> Any:
     return model._flatten_to_reference_inputs(inputs)
 
 
+def forget_outside_graph(model: tf_keras.Model) -> None:
+    """Takes layers off a functional model that its graph does not use, as `model.tft_layer` of a TFX Trainer.
+
+    Keras counts every layer that is an attribute among the model's layers and weights.
+    """
+    used = {id(node.layer) for node in nodes_in_order(model)} | {id(layer) for layer in model._input_layers}
+    for name, value in list(vars(model).items()):
+        if isinstance(value, tf_keras.layers.Layer) and id(value) not in used:
+            delattr(model, name)
+    model._self_tracked_trackables = [
+        part
+        for part in model._self_tracked_trackables
+        if not isinstance(part, tf_keras.layers.Layer) or id(part) in used
+    ]
+
+
+def output_keys(model: tf_keras.Model) -> list[str]:
+    """Returns the keys of a model that gives a dictionary, in the order of its outputs; empty for others."""
+    given = getattr(model, "_nested_outputs", None)
+    return sorted(given) if isinstance(given, dict) else []
+
+
 def num_calls(layer: tf_keras.layers.Layer) -> int:
     """Returns how often a layer is called in all models that it is part of."""
     return len(layer._inbound_nodes)

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras.src.models.functional import Functional
 
-__all__ = ["Functional", "graph_of", "output_keys", "producer_of", "run_through_graph"]
+__all__ = ["Functional", "call_with_list", "graph_of", "output_keys", "producer_of", "run_through_graph"]
 
 
 def graph_of(model: Any) -> Any:
@@ -22,6 +22,12 @@ def producer_of(tensor: Any) -> Any:
 def run_through_graph(model: Any, inputs: Sequence[Any], translate: Callable[[Any], Callable[..., Any]]) -> Any:
     """Runs a model on other tensors, with another function in the place of each operation."""
     return model._run_through_graph(list(inputs), operation_fn=translate)
+
+
+def call_with_list(model: Any, inputs: Sequence[Any]) -> list[Any]:
+    """Calls a model with a list in the order of its inputs, whatever it wants itself; returns its outputs in order."""
+    packed = keras.tree.pack_sequence_as(graph_of(model)._inputs_struct, list(inputs))
+    return list(keras.tree.flatten(model(packed, training=False)))
 
 
 def output_keys(model: Any) -> list[str]:

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from slimline.core.internals.keras3 import Functional, graph_of, producer_of, run_through_graph
+from slimline.core.internals.keras3 import Functional, call_with_list, graph_of, producer_of, run_through_graph
 from slimline.core.models.keras3_compiling import compile_alike
 from slimline.core.models.rebuilding import full_precision, require_same_outputs
 from slimline.errors import ModelError
@@ -40,6 +40,14 @@ _LAYERS = frozenset((
 _ACTIVATIONS = frozenset((
     "elu", "exponential", "gelu", "leaky_relu", "linear", "mish", "relu", "relu6", "selu", "sigmoid", "silu",
     "softmax", "softplus", "softsign", "swish", "tanh",
+))
+# They change images while a model trains, and give back what they get when it infers.
+_AUGMENTATION = frozenset((
+    "AugMix", "CutMix", "Equalization", "MixUp", "RandAugment", "RandomBrightness",
+    "RandomColorDegeneration", "RandomColorJitter", "RandomContrast", "RandomElasticTransform", "RandomErasing",
+    "RandomFlip", "RandomGaussianBlur", "RandomGrayscale", "RandomHue", "RandomInvert", "RandomPerspective",
+    "RandomPosterization", "RandomRotation", "RandomSaturation", "RandomSharpness", "RandomShear",
+    "RandomTranslation", "RandomZoom", "Solarization",
 ))
 # fmt: on
 # Operators between tensors, which Keras 3 records as operations of these names; NotEqual makes an Embedding's mask.
@@ -80,7 +88,7 @@ def load_keras3(path: Path, custom_objects: Mapping[str, Any]) -> tf_keras.Model
 
 
 def to_tf_keras(model: Any) -> tf_keras.Model:
-    """Translates a functional or Sequential model of Keras 3; nested models are flattened.
+    """Translates a functional or Sequential model of Keras 3; nested models are flattened, augmentation is left out.
 
     Loss, metrics and optimizer come along with all their options; what of them tf_keras lacks, fine-tuning refuses.
 
@@ -109,9 +117,25 @@ def to_tf_keras(model: Any) -> tf_keras.Model:
     outputs = bridge.run(graph_of(model), inputs, (), {})
     translated = tf_keras.Model(inputs, outputs if len(outputs) > 1 else outputs[0], name=model.name)
     bridge.copy_weights()
-    require_same_outputs(model, translated, tolerance=_TOLERANCE)
+    require_same_outputs(_Listed(model), translated, tolerance=_TOLERANCE)
     compile_alike(model, translated)
     return translated
+
+
+class _Listed:
+    """A Keras 3 model that takes and gives lists, as its translation does."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self.name = model.name
+        self.inputs = model.inputs
+
+    def __call__(self, inputs: Any, training: bool = False) -> list[Any]:
+        return call_with_list(self._model, inputs if isinstance(inputs, list) else [inputs])
+
+
+def _as_it_is(tensor: Any, **_: Any) -> Any:
+    return tensor
 
 
 def _without_recorded_context(layer: tf_keras.layers.Layer) -> Callable[..., Any]:
@@ -149,6 +173,8 @@ class _Bridge:
                     return outputs if len(outputs) > 1 else outputs[0]
 
                 return run_nested
+            if _is_augmentation(operation):
+                return _as_it_is
             if isinstance(operation, keras.layers.Layer):
                 return _without_recorded_context(self._layer(operation, name))
             return _OPERATORS[type(operation).__name__]
@@ -171,7 +197,7 @@ def _untranslatable(model: Any) -> list[str]:
     """Lists everything that has no equal in tf_keras, all at once."""
     unknown = []
     for operation in model.operations:
-        if isinstance(operation, keras.layers.InputLayer):
+        if isinstance(operation, keras.layers.InputLayer) or _is_augmentation(operation):
             continue
         if isinstance(operation, keras.Sequential | Functional):
             unknown += _untranslatable(graph_of(operation))
@@ -180,6 +206,11 @@ def _untranslatable(model: Any) -> list[str]:
         elif type(operation).__name__ not in _OPERATORS:
             unknown.append(f"{operation.name} (the operation {type(operation).__name__})")
     return unknown
+
+
+def _is_augmentation(operation: Any) -> bool:
+    kind = type(operation)
+    return kind.__module__.startswith("keras.") and kind.__name__ in _AUGMENTATION
 
 
 def _unknown_in_layer(layer: Any) -> list[str]:

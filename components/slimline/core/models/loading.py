@@ -13,16 +13,19 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import h5py
+import keras
 import tensorflow as tf
 import tf_keras
+from tensorflow.core.protobuf import saved_model_pb2
 
-from slimline.core.internals.keras2 import is_functional
-from slimline.core.models.keras3 import load_keras3
+from slimline.core.internals.keras2 import forget_outside_graph, is_functional
+from slimline.core.models.keras3 import load_keras3, to_tf_keras
 from slimline.core.user_code import load_custom_objects
 from slimline.errors import ModelError
 from slimline.names import file_names
 
 _KERAS_FILES = ("*.keras", "*.h5")
+_KERAS_MODELS = ("_tf_keras_model", "_tf_keras_network", "_tf_keras_sequential")
 _REMEDY = "export a functional or Sequential model: `model.save(fn_args.serving_model_dir)` of tf_keras"
 WAY_OUT = (
     "write the Keras model beside it, which is then taken instead: "
@@ -130,8 +133,19 @@ def load_keras_model(folder: Path, custom_objects: str | None = None) -> tf_kera
     return model
 
 
+def as_tf_keras(model: Any) -> Any:
+    """Returns a model of Keras 3 that is in memory as an equal one of tf_keras, and any other as it is.
+
+    Raises:
+      ModelError: It has parts that tf_keras has not.
+    """
+    return to_tf_keras(model) if isinstance(model, keras.Model) else model
+
+
 def _with_known_layers(model: Any, found: _Found) -> TrainedModel:
     is_graph_network = is_functional(model)
+    if is_graph_network:
+        forget_outside_graph(model)
     if is_graph_network and not _revived_layers(model):
         return model
     if isinstance(model, tf_keras.Sequential) and not model.built:
@@ -163,9 +177,21 @@ def _find(folder: Path) -> _Found:
     if len(files) == 1:
         return _Found(files[0], _file_kind(files[0]))
     if not files and (place / "saved_model.pb").exists():
-        return _Found(place, "saved_model" if (place / "keras_metadata.pb").exists() else "graph")
+        return _Found(place, "saved_model" if _has_keras_metadata(place) else "graph")
     listing = ", ".join(sorted(path.name for path in place.iterdir())) or "nothing"
     raise ModelError(f"{place} holds {listing}", "one SavedModel, .keras or .h5 file", _REMEDY)
+
+
+def _has_keras_metadata(place: Path) -> bool:
+    """Returns whether a SavedModel has the configuration of its layers: before TensorFlow 2.5 it lay in the graph."""
+    if (place / "keras_metadata.pb").exists():
+        return True
+    content = saved_model_pb2.SavedModel.FromString((place / "saved_model.pb").read_bytes())
+    return any(
+        node.user_object.identifier.startswith(_KERAS_MODELS) and node.user_object.metadata
+        for graph in content.meta_graphs
+        for node in graph.object_graph_def.nodes
+    )
 
 
 def _file_kind(path: Path) -> str:
@@ -195,5 +221,5 @@ def _tensor_signature(signatures: Mapping[str, Any], path: Path) -> Any:
     raise ModelError(
         f"{path} with the signatures {', '.join(signatures) or 'none'}, of which {len(taking_tensors)} take tensors",
         "a signature serving_default that takes tensors",
-        "add such a signature to the export: TFLite can't parse tf.Examples",
+        f"{WAY_OUT}. Or add such a signature to the export: TFLite can't parse tf.Examples",
     )

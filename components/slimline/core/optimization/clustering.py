@@ -10,6 +10,7 @@ import tensorflow_model_optimization as tfmot
 import tf_keras
 
 from slimline.core.internals.tfmot import cluster_weights, without_clusters
+from slimline.core.models.loading import as_tf_keras
 from slimline.core.models.weights import count_kernels, optimized_kernels
 from slimline.core.optimization.clustering_config import ClusteringConfig
 from slimline.core.optimization.preflight import plan
@@ -64,6 +65,7 @@ def cluster(
       >>> [kernel.num_distinct <= 4 for kernel in clustered.kernels]
       [True, True]
     """
+    model = as_tf_keras(model)
     num_steps(num_examples, config)
     tf_keras.utils.set_random_seed(config.seed)
     planned = plan(model, Technique.CLUSTERING)

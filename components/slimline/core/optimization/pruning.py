@@ -9,6 +9,7 @@ import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras
 
+from slimline.core.models.loading import as_tf_keras
 from slimline.core.models.weights import count_kernels
 from slimline.core.optimization.preflight import plan
 from slimline.core.optimization.pruning_config import PruningConfig
@@ -62,6 +63,7 @@ def prune(
       >>> [kernel.num_zeros / kernel.num_weights for kernel in pruned.kernels]
       [0.75, 0.75]
     """
+    model = as_tf_keras(model)
     steps = num_steps(num_examples, config)
     tf_keras.utils.set_random_seed(config.seed)
     planned = plan(model, Technique.PRUNING)

@@ -24,6 +24,7 @@ from slimline.core.internals.tfmot import (
     inputs_in_order,
     without_rounding,
 )
+from slimline.core.models.loading import as_tf_keras
 from slimline.core.models.rebuilding import find_difference
 from slimline.core.models.weights import count_layer
 from slimline.core.optimization.preflight import Plan, plan
@@ -92,6 +93,7 @@ def train_quantization_aware(
       >>> sorted(trained.collaborations.values())
       ['plain', 'plain']
     """
+    model = as_tf_keras(model)
     num_steps(num_examples, config)
     tf_keras.utils.set_random_seed(config.seed)
     aware, planned = build_quantization_aware(model, config)

@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
-from slimline.core.internals.keras2 import LazyLogsCallback, compile_arguments
+from slimline.core.internals.keras2 import LazyLogsCallback, compile_arguments, output_keys
 from slimline.core.models.keras3_compiling import not_carried_over
 from slimline.core.models.weights import non_finite_variables
 from slimline.core.optimization.training_config import FineTuningConfig
@@ -91,8 +91,8 @@ def compile_like(model: tf_keras.Model, original: tf_keras.Model, config: FineTu
       ConfigError: Neither the original nor the configuration has a loss, or there is no loss, metric or optimizer of
         the given name.
     """
-    arguments = compile_arguments(original)
     by_output = original.output_names
+    arguments = _by_output_name(compile_arguments(original), original)
     _refuse_dropped(original, config)
     loss = config.loss or arguments.get("loss")
     if loss is None:
@@ -109,6 +109,18 @@ def compile_like(model: tf_keras.Model, original: tf_keras.Model, config: FineTu
         weighted_metrics=_metrics_in_order(arguments.get("weighted_metrics"), by_output),
         loss_weights=_in_order(weights, by_output),
     )
+
+
+def _by_output_name(arguments: Mapping[str, Any], original: tf_keras.Model) -> Mapping[str, Any]:
+    """Names by outputs what a model that gives a dictionary was compiled with by the dictionary's keys."""
+    renamed = dict(zip(output_keys(original), original.output_names, strict=False))
+
+    def rename(values: Any) -> Any:
+        return (
+            {renamed.get(key, key): value for key, value in values.items()} if isinstance(values, Mapping) else values
+        )
+
+    return {name: rename(values) for name, values in arguments.items()}
 
 
 def _refuse_dropped(original: tf_keras.Model, config: FineTuningConfig) -> None:

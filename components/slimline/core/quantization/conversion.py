@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import tf_keras
 
-from slimline.core.models.loading import TrainedModel
+from slimline.core.models.loading import TrainedModel, as_tf_keras
 from slimline.core.models.rebuilding import is_half_precision, rebuild
 from slimline.core.optimization.qat import QatModel
 from slimline.core.quantization.backends import Conversion, Representative, Source, open_conversion
@@ -55,6 +55,7 @@ def start_conversion(
     Raises:
       ConfigError: Calibration records are missing, or of other inputs.
     """
+    model = as_tf_keras(model)
     check_calibration(config, representative is not None)
     _require_records(representative, model.input_names)
     if isinstance(model, tf_keras.Model) and is_half_precision(model):

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from slimline.core.isolation import IsolatedError, run_isolated
-from slimline.core.models.loading import TrainedModel
+from slimline.core.models.loading import TrainedModel, as_tf_keras
 from slimline.core.models.rebuilding import random_inputs
 from slimline.core.quantization.backends.base import Representative
 from slimline.core.quantization.configuration import QuantizationConfig
@@ -92,6 +92,7 @@ def gather_records(
       representative: As for `quantize`.
       limit: Calibration records at most; None for all of them.
     """
+    model = as_tf_keras(model)
     if representative is not None:
         return SampleInputs(_stack(representative(), limit), "calibration")
     values = random_inputs(model.inputs)
@@ -135,6 +136,7 @@ def produce(
       >>> examination.outputs["y"].sqnr_db > 20
       True
     """
+    model = as_tf_keras(model)
     float_content = convert_float(model, config)
     if config.selective is None:
         return Product(quantize(model, config, representative), float_content)
@@ -174,6 +176,7 @@ def examine(model: TrainedModel, product: Product, records: SampleInputs, time_l
     Raises:
       ModelError: The file can't be run, or gives NaN or infinity; the message names the operation or the output.
     """
+    model = as_tf_keras(model)
     inputs = records.first(_MAX_TRIED)
     outputs = run_smoke_test(product.content, model.name, inputs, time_limit_s)
     wanted = _predict(model, inputs)

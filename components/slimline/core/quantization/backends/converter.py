@@ -154,6 +154,21 @@ def _not_convertible(source: Source, error: Exception) -> ModelError:
     listed = re.findall(r"^\s*(?:TF Select|Flex) ops: (.+)$", text, re.MULTILINE)
     single = re.findall(r"'tf\.(\w+)' op is neither a custom op nor", text)
     operations = sorted({name for names in [*listed, *single] for name in re.split(r",\s*", names.strip())})
+    if any(name.startswith("StatelessRandom") for name in operations):
+        return ModelError(
+            f"model {source.model.name!r}, whose exported function draws random numbers "
+            f"({', '.join(operations)}): its augmentation layers are on",
+            "a function that infers",
+            "give the file that `model.save('model.keras')` writes, of which augmentation is left out; or export the "
+            "model without those layers",
+        )
+    if "Lowering tensor list ops is failed" in text:
+        return ModelError(
+            f"model {source.model.name!r}, an exported function with a recurrent layer and an open batch",
+            "a fixed batch, without which TFLite has no such layers",
+            "give the file that `model.save('model.keras')` writes, whose layers are known; or export the function for "
+            "a batch of 1",
+        )
     if operations:
         return ModelError(
             f"model {source.model.name!r} with the operation {', '.join(operations)}, which TFLite does not have",
