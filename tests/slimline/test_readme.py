@@ -81,7 +81,12 @@ def test_every_option_stands_with_its_command(command, option):
 
 
 def test_no_option_stands_there_that_does_not_exist():
-    known = {option for command in COMMANDS.values() for parameter in command.params for option in parameter.opts}
+    known = {
+        option
+        for command in COMMANDS.values()
+        for parameter in command.params
+        for option in (*parameter.opts, *parameter.secondary_opts)
+    }
     for name in COMMANDS:
         written = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", section(f"slimline {name}")))
         assert written <= known

@@ -249,6 +249,7 @@ def _run(pipeline: str, runner: Runner, root: Path | None, as_json: bool) -> Non
 
 
 # Their options are many, and in files of their own.
-from slimline.cli import kubeflow_commands  # noqa: E402
+from slimline.cli import kubeflow_commands, training_commands  # noqa: E402
 
 kubeflow_commands.register(app)
+training_commands.register(app)

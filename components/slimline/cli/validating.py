@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from slimline.cli.configuration_file import read_options
 from slimline.cli.examples import examples_options, read_schema, record_files, require_new_folder
 from slimline.cli.native_messages import without_native_messages
 from slimline.cli.terminal import terminal
@@ -90,19 +91,7 @@ def make_gate(path: Path | None, limits: Limits) -> dict[str, Any]:
         raise ConfigError(
             "--config with limits beside it", "either the file or the options", "put all limits into the file"
         )
-    return _read_gate(path)
-
-
-def _read_gate(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise ConfigError(f"no file {path}", "a JSON file with the options of GateConfig", "check the path")
-    try:
-        options = json.loads(path.read_text())
-    except ValueError as error:
-        raise ConfigError(f"{path}: {error}", "a JSON object", "correct the file") from None
-    if not isinstance(options, dict):
-        raise ConfigError(f"{path} holds a {type(options).__name__}", "a JSON object", "correct the file")
-    return options
+    return read_options(path, "GateConfig")
 
 
 def validate_paths(arguments: ValidateArguments) -> dict[str, Any]:

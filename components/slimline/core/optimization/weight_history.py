@@ -57,11 +57,13 @@ class TrainingSummary:
       collaborations: What was kept of which kernel, by layer name.
       left: Why some layers stay in float until calibration, by layer name.
       evaluations: Loss and metrics before and after, by part of the data.
+      harm: That the loss rose by more than its limit, in words; None when it did not.
     """
 
     collaborations: Mapping[str, Collaboration]
     left: Mapping[str, str]
     evaluations: tuple[StageEvaluation, ...] = ()
+    harm: str | None = None
 
 
 def is_pruned(count: KernelCount) -> bool:

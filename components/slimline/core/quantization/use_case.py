@@ -182,7 +182,7 @@ def _train(
         request.tell(line)
     content = convert_quantization_aware(trained, representative, config)
     return Product(content, convert_float(model, config)), TrainingSummary(
-        trained.collaborations, trained.left, evaluations
+        trained.collaborations, trained.left, evaluations, harmed
     )
 
 
