@@ -51,6 +51,10 @@ class LineageError(SlimlineError):
     """A metadata store can't be read, or knows nothing of what was asked."""
 
 
+class ProvenanceError(SlimlineError):
+    """Evidence of how a model was made, or a key for it, can't be read."""
+
+
 def near_miss(word: str, known: Iterable[str]) -> str:
     """Returns ` Did you mean 'x'?` for the known word most like `word`, or an empty string when none is alike."""
     close = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)

@@ -14,6 +14,7 @@ from slimline.errors import ExamplesError, near_miss
 from slimline.names import file_names, metadata_keys
 from slimline.shells import progress, shell
 from slimline.shells.beam_execution import PinnedBeamExecutor, scratch_folder
+from slimline.shells.recording import recorded
 from slimline.shells.tfx_internals import node_id
 from slimline.transforms.overlap import FindSampled, write_found
 from slimline.transforms.sampling import SampleFiles, source_files, write_sample
@@ -27,6 +28,7 @@ _FOUND_FILE = "found.json"
 class CalibrationSamplerExecutor(PinnedBeamExecutor):
     """Executor of `CalibrationSampler`."""
 
+    @recorded
     def Do(  # noqa: N802
         self, input_dict: shell.ArtifactsByKey, output_dict: shell.ArtifactsByKey, exec_properties: dict[str, Any]
     ) -> None:

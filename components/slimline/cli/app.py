@@ -232,6 +232,55 @@ def lineage(
     trace_file(path, metadata, metadata_host, as_json=as_json)
 
 
+@app.command()
+def audit(
+    path: Annotated[Path, typer.Argument(help="A .tflite file, a pushed or a model's folder, or the root of a run.")],
+    metadata: Annotated[
+        Path | None, typer.Option(help="The store's sqlite file. [default: metadata.sqlite above PATH]")
+    ] = None,
+    metadata_host: Annotated[
+        str | None, typer.Option(help="HOST:PORT of a metadata service, as Kubeflow's, instead of a file.")
+    ] = None,
+    whole_store: Annotated[bool, typer.Option("--all", help="Audit every run of the store.")] = False,
+    key: Annotated[
+        list[Path] | None, typer.Option(help="PEM file of a public key that steps must be signed by; may be repeated.")
+    ] = None,
+    policy: Annotated[Path | None, typer.Option(help="JSON file with the options of Policy.")] = None,
+    checkout: Annotated[Path | None, typer.Option(help="Source code that the steps must have run.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail where the evidence is gone, too.")] = False,
+    in_full: Annotated[bool, typer.Option("--full", help="List what is in order, too.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell whether a model or a run is what its records say, and what went round the gate."""
+    from slimline.cli.auditing import AuditArguments, audit_path, print_audit
+
+    arguments = AuditArguments(path, metadata, metadata_host, whole_store, tuple(key or ()), policy, checkout)
+    result = audit_path(arguments)
+    print_audit(result, as_json=as_json, in_full=in_full, strict=strict)
+    if not result.is_clean(strict=strict):
+        raise typer.Exit(NOT_GOOD_ENOUGH)
+
+
+@app.command()
+def verify(
+    path: Annotated[Path, typer.Argument(help="A pushed folder, or a .tflite file with steps.jsonl beside it.")],
+    key: Annotated[
+        list[Path] | None, typer.Option(help="PEM file of a public key that steps must be signed by; may be repeated.")
+    ] = None,
+    in_full: Annotated[bool, typer.Option("--full", help="List what is in order, too.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Verify a model by the statements that travel with it; no metadata store is needed."""
+    from slimline.audit import verify_model
+    from slimline.cli.auditing import print_audit
+    from slimline.provenance import load_public_key
+
+    result = verify_model(path, [load_public_key(file) for file in key or ()])
+    print_audit(result, as_json=as_json, in_full=in_full, strict=False)
+    if not result.is_clean(strict=False):
+        raise typer.Exit(NOT_GOOD_ENOUGH)
+
+
 def _run(pipeline: str, runner: Runner, root: Path | None, as_json: bool) -> None:
     from slimline.cli.progress import follow
     from slimline.cli.results import print_outcome

@@ -8,11 +8,13 @@ from slimline.core.examples.configuration import ExamplesConfig
 from slimline.core.optimization.clustering_config import ClusteringConfig
 from slimline.shells import shell
 from slimline.shells.fine_tuning import run_technique
+from slimline.shells.recording import recorded
 
 
 class ClustererExecutor(BaseExecutor):
     """Executor of `Clusterer`."""
 
+    @recorded
     def Do(  # noqa: N802
         self, input_dict: shell.ArtifactsByKey, output_dict: shell.ArtifactsByKey, exec_properties: dict[str, Any]
     ) -> None:

@@ -23,6 +23,7 @@ from slimline.report.summary import summary_lines
 from slimline.shells import progress, shell
 from slimline.shells.beam_execution import PinnedBeamExecutor, scratch_folder
 from slimline.shells.log import announce
+from slimline.shells.recording import recorded
 from slimline.shells.tfx_internals import node_id
 from slimline.transforms.evaluation import (
     EvaluateFiles,
@@ -43,6 +44,7 @@ CANDIDATE_NAMES = "candidate_names"
 class EdgeValidatorExecutor(PinnedBeamExecutor):
     """Executor of `EdgeValidator`."""
 
+    @recorded
     def Do(  # noqa: N802
         self, input_dict: shell.ArtifactsByKey, output_dict: shell.ArtifactsByKey, exec_properties: dict[str, Any]
     ) -> None:

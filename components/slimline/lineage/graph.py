@@ -15,12 +15,12 @@ from google.protobuf import json_format
 from ml_metadata.metadata_store.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2
 
-_INPUT_EVENTS = (
+INPUT_EVENTS = (
     metadata_store_pb2.Event.INPUT,
     metadata_store_pb2.Event.DECLARED_INPUT,
     metadata_store_pb2.Event.INTERNAL_INPUT,
 )
-_OUTPUT_EVENTS = (
+OUTPUT_EVENTS = (
     metadata_store_pb2.Event.OUTPUT,
     metadata_store_pb2.Event.DECLARED_OUTPUT,
     metadata_store_pb2.Event.INTERNAL_OUTPUT,
@@ -116,7 +116,7 @@ def trace(store: MetadataStore, artifact_id: int) -> Lineage:
 def consumers(store: MetadataStore, artifact_id: int) -> list[ExecutionNode]:
     """Returns the executions that took an artifact as input, in the order in which they ran."""
     events = store.get_events_by_artifact_ids([artifact_id])
-    ids = sorted({event.execution_id for event in events if event.type in _INPUT_EVENTS})
+    ids = sorted({event.execution_id for event in events if event.type in INPUT_EVENTS})
     return list(_executions(store, ids).values())
 
 
@@ -140,7 +140,7 @@ def state_name(execution: metadata_store_pb2.Execution) -> str:
 
 def _producers(store: MetadataStore, artifact_ids: Iterable[int]) -> dict[int, int]:
     """Returns who made each artifact. A cached run adds itself as a producer: the first complete one made it."""
-    events = [e for e in store.get_events_by_artifact_ids(sorted(artifact_ids)) if e.type in _OUTPUT_EVENTS]
+    events = [e for e in store.get_events_by_artifact_ids(sorted(artifact_ids)) if e.type in OUTPUT_EVENTS]
     ids = sorted({event.execution_id for event in events})
     ranks = {
         # A whole pipeline names its tasks' outputs as its own.
@@ -159,16 +159,16 @@ def _executions(store: MetadataStore, ids: list[int]) -> dict[int, ExecutionNode
     inputs: dict[int, dict[str, list[int]]] = {id_: {} for id_ in ids}
     outputs: dict[int, dict[str, list[int]]] = {id_: {} for id_ in ids}
     for event in store.get_events_by_execution_ids(ids):
-        side = inputs if event.type in _INPUT_EVENTS else outputs if event.type in _OUTPUT_EVENTS else None
+        side = inputs if event.type in INPUT_EVENTS else outputs if event.type in OUTPUT_EVENTS else None
         if side is not None:
-            side[event.execution_id].setdefault(_key(event), []).append(event.artifact_id)
+            side[event.execution_id].setdefault(event_key(event), []).append(event.artifact_id)
     return {
         execution.id: ExecutionNode(
             execution.id,
-            _string(execution, _TASK_NAME) or node_id(store, execution.id),
+            task_name(execution) or node_id(store, execution.id),
             execution.type,
             state_name(execution),
-            _parameters(execution),
+            parameters_of(execution),
             {key: tuple(value) for key, value in inputs[execution.id].items()},
             {key: tuple(value) for key, value in outputs[execution.id].items()},
         )
@@ -176,15 +176,18 @@ def _executions(store: MetadataStore, ids: list[int]) -> dict[int, ExecutionNode
     }
 
 
-def _key(event: metadata_store_pb2.Event) -> str:
+def event_key(event: metadata_store_pb2.Event) -> str:
+    """Returns the key under which a component knows the artifact of an event."""
     return next((step.key for step in event.path.steps if step.HasField("key")), "")
 
 
-def _string(execution: metadata_store_pb2.Execution, name: str) -> str:
-    return str(execution.custom_properties[name].string_value) if name in execution.custom_properties else ""
+def task_name(execution: metadata_store_pb2.Execution) -> str:
+    """Returns the id of a task as Kubeflow records it; empty for an execution of another runner."""
+    found = execution.custom_properties
+    return str(found[_TASK_NAME].string_value) if _TASK_NAME in found else ""
 
 
-def _parameters(execution: metadata_store_pb2.Execution) -> dict[str, Any]:
+def parameters_of(execution: metadata_store_pb2.Execution) -> dict[str, Any]:
     """Returns what a component was given; on Kubeflow without what it notes of pods and caches."""
     if _PARAMETERS in execution.custom_properties:
         return dict(json_format.MessageToDict(execution.custom_properties[_PARAMETERS].struct_value))

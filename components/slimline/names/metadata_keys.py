@@ -9,6 +9,11 @@ CONTENT_DIGEST = "content_digest"
 # The digest of the model that a component was given.
 SOURCE_DIGEST = "source_digest"
 
+# On every output of Slimline's components: the digest of the statement of the step, and of its files' manifest
+# (see `slimline.provenance`).
+STEP_DIGEST = "step_digest"
+MANIFEST_DIGEST = "manifest_digest"
+
 # Pruner, Clusterer and Quantizer: what is measured of the kernels, with the digest of the file that has all of it.
 SPARSITY = "sparsity"
 SPARSITY_BEFORE = "sparsity_before"

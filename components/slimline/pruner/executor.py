@@ -8,11 +8,13 @@ from slimline.core.examples.configuration import ExamplesConfig
 from slimline.core.optimization.pruning_config import PruningConfig
 from slimline.shells import shell
 from slimline.shells.fine_tuning import run_technique
+from slimline.shells.recording import recorded
 
 
 class PrunerExecutor(BaseExecutor):
     """Executor of `Pruner`."""
 
+    @recorded
     def Do(  # noqa: N802
         self, input_dict: shell.ArtifactsByKey, output_dict: shell.ArtifactsByKey, exec_properties: dict[str, Any]
     ) -> None:

@@ -25,12 +25,14 @@ from slimline.shells.fine_tuning import (
     training_files,
     watch,
 )
+from slimline.shells.recording import recorded
 from slimline.shells.tfx_internals import node_id
 
 
 class QuantizerExecutor(BaseExecutor):
     """Executor of `Quantizer`."""
 
+    @recorded
     def Do(  # noqa: N802
         self, input_dict: shell.ArtifactsByKey, output_dict: shell.ArtifactsByKey, exec_properties: dict[str, Any]
     ) -> None:

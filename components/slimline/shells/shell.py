@@ -107,7 +107,7 @@ def schema_file(schema: Artifact) -> str:
 @contextmanager
 def local_folder(uri: str) -> Iterator[Path]:
     """Gives an artifact's folder as a local one; a remote folder is downloaded for the time of the context."""
-    if not _is_remote(uri):
+    if not is_remote(uri):
         yield Path(uri)
         return
     with tempfile.TemporaryDirectory() as folder:
@@ -124,7 +124,7 @@ def staged_output(uri: str) -> Iterator[Path]:
     Raises:
       PipelineError: There is no space left.
     """
-    if _is_remote(uri):
+    if is_remote(uri):
         with tempfile.TemporaryDirectory() as folder:
             yield Path(folder)
             io_utils.copy_dir(folder, uri)
@@ -175,5 +175,6 @@ def write_marker(uri: str, name: str, text: str) -> None:
     io_utils.write_string_file(f"{uri.rstrip('/')}/{name}", text)
 
 
-def _is_remote(uri: str) -> bool:
+def is_remote(uri: str) -> bool:
+    """Says whether a URI names a place that is no folder of this machine."""
     return "://" in uri

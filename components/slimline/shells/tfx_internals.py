@@ -14,6 +14,12 @@ def node_id(executor: BaseExecutor) -> str:
     return str(node.node_info.id) if node is not None else ""
 
 
+def run_id(executor: BaseExecutor) -> str:
+    """Returns the runner's name for the run that an executor belongs to; empty when it runs without a pipeline."""
+    context = executor._context
+    return str(getattr(context, "pipeline_run_id", None) or "") if context is not None else ""
+
+
 @contextmanager
 def stores_untouched() -> Iterator[None]:
     """Lets a pipeline name its store without making it, as for a root that is not here.

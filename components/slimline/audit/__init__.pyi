@@ -1,0 +1,14 @@
+from .audit import RULES as RULES
+from .audit import AuditResult as AuditResult
+from .audit import run_audit as run_audit
+from .case import Case as Case
+from .findings import Finding as Finding
+from .findings import Status as Status
+from .policy import Policy as Policy
+from .policy import read_policy as read_policy
+from .snapshot import Snapshot as Snapshot
+from .snapshot import take_snapshot as take_snapshot
+from .standalone import verify_model as verify_model
+from .subjects import Subject as Subject
+from .subjects import everything as everything
+from .subjects import model_at as model_at

@@ -1,0 +1,6 @@
+from . import completeness as completeness
+from . import content as content
+from . import decision as decision
+from . import gate as gate
+from . import origins as origins
+from . import sampling as sampling

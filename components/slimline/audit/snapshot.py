@@ -1,0 +1,218 @@
+"""The whole of a metadata store, read in a few calls and never written."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ml_metadata.metadata_store.metadata_store import MetadataStore
+from ml_metadata.proto import metadata_store_pb2
+
+from slimline.lineage.graph import (
+    INPUT_EVENTS,
+    OUTPUT_EVENTS,
+    ArtifactNode,
+    event_key,
+    parameters_of,
+    state_name,
+    task_name,
+    to_node,
+)
+
+# SQLite takes 32,766 ids in one statement, other databases fewer.
+_BATCH = 5_000
+_PIPELINE, _RUN, _NODE = "pipeline", "pipeline_run", "node"
+
+
+@dataclass(frozen=True)
+class Execution:
+    """A component's run as recorded.
+
+    Attributes:
+      id: In the store.
+      node: Id of the component in its pipeline.
+      type: Class path of the component.
+      state: `COMPLETE`, `CACHED`, `FAILED`, …
+      parameters: What it was given besides artifacts.
+      inputs: Ids of input artifacts by key.
+      outputs: Ids of output artifacts by key.
+      created_ms: Unix time in milliseconds at which it began.
+      updated_ms: The same for the last change of the record.
+      pipeline: Name of the pipeline; empty when it is not recorded.
+      run: Name of the run; empty when it is not recorded.
+    """
+
+    id: int
+    node: str
+    type: str
+    state: str
+    parameters: Mapping[str, Any]
+    inputs: Mapping[str, tuple[int, ...]]
+    outputs: Mapping[str, tuple[int, ...]]
+    created_ms: int
+    updated_ms: int
+    pipeline: str
+    run: str
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it ran itself, to its end."""
+        return self.state == "COMPLETE"
+
+    def all_inputs(self) -> list[int]:
+        """Returns the ids of all inputs."""
+        return [id_ for ids in self.inputs.values() for id_ in ids]
+
+    def all_outputs(self) -> list[int]:
+        """Returns the ids of all outputs."""
+        return [id_ for ids in self.outputs.values() for id_ in ids]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a store held at one moment.
+
+    Attributes:
+      folder: Of the store's file; the working folder for a store behind a server.
+      artifacts: By id.
+      executions: By id.
+      updated_ms: Unix time in milliseconds of the last change of each artifact's record.
+      dangling: Events, as texts, that name an artifact or an execution which is not there.
+    """
+
+    folder: Path
+    artifacts: Mapping[int, ArtifactNode]
+    executions: Mapping[int, Execution]
+    updated_ms: Mapping[int, int]
+    dangling: tuple[str, ...]
+
+    @cached_property
+    def producers(self) -> Mapping[int, Execution]:
+        """Who made each artifact: the first complete execution; a cached one only hands on."""
+        made: dict[int, Execution] = {}
+        for execution in sorted(self.executions.values(), key=lambda e: (not e.is_complete, e.id)):
+            for id_ in execution.all_outputs():
+                made.setdefault(id_, execution)
+        return made
+
+    @cached_property
+    def consumers(self) -> Mapping[int, tuple[Execution, ...]]:
+        """Who took each artifact as input, in order of ids."""
+        used: dict[int, list[Execution]] = {}
+        for _, execution in sorted(self.executions.items()):
+            for id_ in set(execution.all_inputs()):
+                used.setdefault(id_, []).append(execution)
+        return {id_: tuple(executions) for id_, executions in used.items()}
+
+    def place(self, uri: str) -> Path:
+        """Returns where an artifact's folder is now: as recorded, or below the store when the whole root was moved."""
+        recorded = Path(uri)
+        if recorded.exists() or "://" in uri:
+            return recorded
+        parts = recorded.parts[1:]
+        moved = (self.folder.joinpath(*parts[start:]) for start in range(1, len(parts)))
+        return next((place for place in moved if ".." not in place.parts and place.exists()), recorded)
+
+    def restricted(self, execution_ids: Iterable[int]) -> "Snapshot":
+        """Returns the part of some executions with all that they took and gave."""
+        executions = {id_: self.executions[id_] for id_ in execution_ids}
+        kept = {id_ for e in executions.values() for id_ in (*e.all_inputs(), *e.all_outputs())}
+        artifacts = {id_: node for id_, node in self.artifacts.items() if id_ in kept}
+        return Snapshot(self.folder, artifacts, executions, self.updated_ms, self.dangling)
+
+    def upstream(self, artifact_ids: Iterable[int]) -> set[int]:
+        """Returns the ids of the executions that artifacts come from, directly or not."""
+        found: set[int] = set()
+        waiting = list(artifact_ids)
+        while waiting:
+            execution = self.producers.get(waiting.pop())
+            if execution is not None and execution.id not in found:
+                found.add(execution.id)
+                waiting.extend(execution.all_inputs())
+        return found
+
+
+def take_snapshot(store: MetadataStore, folder: Path) -> Snapshot:
+    """Reads a store.
+
+    Args:
+      store: Opened for reading only.
+      folder: Of its file; see `Snapshot.folder`.
+    """
+    artifacts = store.get_artifacts()
+    nodes = {artifact.id: to_node(artifact) for artifact in artifacts}
+    records = {execution.id: execution for execution in store.get_executions()}
+    events = _events(store, list(nodes), list(records))
+    labels = _labels(store)
+    sides = _sides(events, nodes, records)
+    executions = {
+        id_: Execution(
+            id_,
+            task_name(record) or labels[_NODE].get(id_, "").partition(".")[2],
+            record.type,
+            state_name(record),
+            parameters_of(record),
+            *sides[id_],
+            record.create_time_since_epoch,
+            record.last_update_time_since_epoch,
+            labels[_PIPELINE].get(id_, ""),
+            labels[_RUN].get(id_, ""),
+        )
+        for id_, record in records.items()
+    }
+    updated = {artifact.id: artifact.last_update_time_since_epoch for artifact in artifacts}
+    return Snapshot(folder, nodes, executions, updated, tuple(_dangling(events, nodes, records)))
+
+
+def _events(store: MetadataStore, artifact_ids: list[int], execution_ids: list[int]) -> list[Any]:
+    """Returns all events, those of rows that are gone too: they are found from their other end."""
+    found = {}
+    for batch in _batches(execution_ids):
+        found.update({_identity(event): event for event in store.get_events_by_execution_ids(batch)})
+    for batch in _batches(artifact_ids):
+        found.update({_identity(event): event for event in store.get_events_by_artifact_ids(batch)})
+    return list(found.values())
+
+
+def _identity(event: metadata_store_pb2.Event) -> tuple[int, int, int, str]:
+    return event.execution_id, event.artifact_id, event.type, event_key(event)
+
+
+def _batches(ids: list[int]) -> Iterable[list[int]]:
+    return (ids[start : start + _BATCH] for start in range(0, len(ids), _BATCH))
+
+
+def _labels(store: MetadataStore) -> dict[str, dict[int, str]]:
+    """Returns node, run and pipeline of each execution, from the contexts."""
+    labels: dict[str, dict[int, str]] = {_NODE: {}, _RUN: {}, _PIPELINE: {}}
+    for kind, names in labels.items():
+        for context in store.get_contexts_by_type(kind):
+            for execution in store.get_executions_by_context(context.id):
+                names[execution.id] = context.name
+    return labels
+
+
+def _sides(
+    events: Iterable[Any], artifacts: Mapping[int, Any], executions: Mapping[int, Any]
+) -> dict[int, tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]]:
+    sides: dict[int, tuple[dict[str, list[int]], dict[str, list[int]]]] = {id_: ({}, {}) for id_ in executions}
+    for event in sorted(events, key=_identity):
+        if event.execution_id not in executions or event.artifact_id not in artifacts:
+            continue
+        inputs, outputs = sides[event.execution_id]
+        side = inputs if event.type in INPUT_EVENTS else outputs if event.type in OUTPUT_EVENTS else None
+        if side is not None:
+            side.setdefault(event_key(event), []).append(event.artifact_id)
+    return {
+        id_: ({k: tuple(v) for k, v in inputs.items()}, {k: tuple(v) for k, v in outputs.items()})
+        for id_, (inputs, outputs) in sides.items()
+    }
+
+
+def _dangling(events: Iterable[Any], artifacts: Mapping[int, Any], executions: Mapping[int, Any]) -> Iterable[str]:
+    for event in events:
+        if event.artifact_id not in artifacts:
+            yield f"execution {event.execution_id} has artifact {event.artifact_id} ({event_key(event)})"
+        if event.execution_id not in executions:
+            yield f"artifact {event.artifact_id} is of execution {event.execution_id}"

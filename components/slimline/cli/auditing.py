@@ -1,0 +1,98 @@
+"""Audits a model or a run, and prints what was found."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.markup import escape
+from rich.table import Table
+
+from slimline.audit import AuditResult, Case, everything, model_at, read_policy, run_audit, take_snapshot
+from slimline.audit.findings import Status, count_statuses
+from slimline.cli.terminal import terminal
+from slimline.errors import LineageError
+from slimline.lineage.store import STORE_FILE, find_store_file, open_server, open_store, sqlite_config
+from slimline.plain_text import plain
+from slimline.provenance import load_public_key
+
+_COLORS = {
+    Status.FAIL: "red",
+    Status.INCONCLUSIVE: "yellow",
+    Status.WARN: "yellow",
+    Status.NOT_RECORDED: "dim",
+    Status.PASS: "green",
+}
+_WIDE = 1_000
+
+
+@dataclass(frozen=True)
+class AuditArguments:
+    """What was typed.
+
+    Attributes:
+      path: A model's file or folder, or a run's root.
+      metadata: The store's file; None to look for it above `path`.
+      host: HOST:PORT of a metadata service instead.
+      whole_store: Whether all runs of the store are audited, whatever `path` is.
+      keys: PEM files of public keys.
+      policy: JSON file; None without one.
+      checkout: Folder of the source code; None when it is not compared.
+    """
+
+    path: Path
+    metadata: Path | None
+    host: str | None
+    whole_store: bool
+    keys: Sequence[Path]
+    policy: Path | None
+    checkout: Path | None
+
+
+def audit_path(arguments: AuditArguments) -> AuditResult:
+    """Audits what was named.
+
+    Raises:
+      LineageError: There is nothing to audit, or no store.
+      ConfigError: The policy is none.
+      ProvenanceError: A key is none.
+    """
+    path = arguments.path
+    if not path.exists():
+        raise LineageError(f"nothing at {path}", "a model's file or folder, or a run's root", "check the path")
+    if arguments.metadata and arguments.host:
+        raise LineageError("both --metadata and --metadata-host", "one store", "leave one of them out")
+    policy = read_policy(arguments.policy) if arguments.policy else None
+    keys = tuple(load_public_key(key) for key in arguments.keys)
+    if arguments.host:
+        store, folder = open_server(arguments.host), Path.cwd()
+    else:
+        file = arguments.metadata or (path if path.name == STORE_FILE else find_store_file(path))
+        store, folder = open_store(sqlite_config(file)), file.resolve().parent
+    records = take_snapshot(store, folder)
+    is_root = path.name == STORE_FILE or (path / STORE_FILE).is_file()
+    subject = everything(records, str(path)) if arguments.whole_store or is_root else model_at(records, path)
+    case = Case(subject.records, records, keys, policy, arguments.checkout)
+    result = run_audit(case, subject.title)
+    return replace(result, findings=(*subject.findings, *result.findings))
+
+
+def print_audit(result: AuditResult, *, as_json: bool, in_full: bool, strict: bool) -> None:
+    """Prints findings: what speaks against the subject one by one, what is in order by rule."""
+    if as_json:
+        print(json.dumps({"is_clean": result.is_clean(strict=strict), **result.to_dict()}, indent=1))
+        return
+    console = terminal()
+    if not console.is_terminal:
+        console.width = _WIDE
+    shown = [f for f in result.findings if in_full or f.status not in (Status.PASS, Status.NOT_RECORDED)]
+    if shown:
+        table = Table("", "rule", "subject", "found", box=None, pad_edge=False)
+        for finding in shown:
+            color = _COLORS[finding.status]
+            cells = (escape(plain(text)) for text in (finding.rule, finding.subject, finding.text))
+            table.add_row(f"[{color}]{finding.status}[/]", *cells)
+        console.print(table)
+    counts = ", ".join(f"{number} {status}" for status, number in count_statuses(result.findings).items() if number)
+    word = "clean" if result.is_clean(strict=strict) else "NOT CLEAN"
+    console.print(f"{plain(result.subject)}: {word} ({counts})", soft_wrap=True, markup=False)

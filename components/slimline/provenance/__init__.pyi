@@ -1,0 +1,12 @@
+from .chain import merge_chains as merge_chains
+from .chain import read_chain as read_chain
+from .chain import write_chain as write_chain
+from .envelope import Envelope as Envelope
+from .envelope import load_private_key as load_private_key
+from .envelope import load_public_key as load_public_key
+from .manifest import CHAIN_FILE as CHAIN_FILE
+from .manifest import FileEntry as FileEntry
+from .manifest import Manifest as Manifest
+from .manifest import manifest_of as manifest_of
+from .statement import ArtifactState as ArtifactState
+from .statement import Step as Step

@@ -1,0 +1,39 @@
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+
+@pytest.fixture
+def keys(tmp_path) -> Callable[[str], Path]:
+    """Makes key pairs by name: `NAME.pem` and `NAME.pub`."""
+
+    def make(name: str) -> Path:
+        path = tmp_path / f"{name}.pem"
+        if not path.exists():
+            key = ec.generate_private_key(ec.SECP256R1())
+            pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+            path.write_bytes(key.private_bytes(pem, pkcs8, serialization.NoEncryption()))
+            public = key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo)
+            path.with_suffix(".pub").write_bytes(public)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def slimline_json() -> Callable[..., tuple[int, Any]]:
+    """Runs a command with `--json`; returns its exit code and what it printed."""
+
+    def run(*arguments: Any) -> tuple[int, Any]:
+        command = [sys.executable, "-m", "slimline", *map(str, arguments), "--json"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        return done.returncode, json.loads(done.stdout)
+
+    return run
