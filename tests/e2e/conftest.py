@@ -1,4 +1,7 @@
+import fcntl
 import json
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,6 +11,35 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+
+from tests.e2e.audited import create_pipeline
+
+
+def pushed(root: Path) -> Path:
+    """Returns the one folder that a run pushed."""
+    (version,) = (root / "serving").iterdir()
+    return version
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory) -> Path:
+    """A real run, made once for all processes of the tests, and moved: its records name folders that are gone."""
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
+    kept = shared / "audited" / "kept"
+    with (shared / "audited.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.exists():
+            root = shared / "audited" / "made"
+            LocalDagRunner().run(create_pipeline(str(root)))
+            root.rename(kept)
+    return kept
+
+
+@pytest.fixture
+def root(made, tmp_path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "root"))
 
 
 @pytest.fixture

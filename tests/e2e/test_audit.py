@@ -11,27 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 
 from slimline.audit import Case, Policy, Status, everything, model_at, run_audit, take_snapshot
 from slimline.core.digest import content_digest
 from slimline.lineage.store import open_store, sqlite_config
 from slimline.provenance import load_private_key, load_public_key, read_chain, write_chain
-from tests.e2e.audited import create_pipeline
+from tests.e2e.conftest import pushed
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("audited")
-    LocalDagRunner().run(create_pipeline(str(folder / "made")))
-    return (folder / "made").rename(folder / "kept")
-
-
-@pytest.fixture
-def root(made, tmp_path) -> Path:
-    return Path(shutil.copytree(made, tmp_path / "root"))
 
 
 def audit(root: Path, path: Path | None = None, **options) -> dict[str, set[str]]:
@@ -41,11 +28,6 @@ def audit(root: Path, path: Path | None = None, **options) -> dict[str, set[str]
     result = run_audit(Case(subject.records, records, **options), subject.title)
     findings = (*subject.findings, *result.findings)
     return {status: {f.rule for f in findings if f.status == status} for status in Status}
-
-
-def pushed(root: Path) -> Path:
-    (version,) = (root / "serving").iterdir()
-    return version
 
 
 def the(root: Path, pattern: str) -> Path:

@@ -281,6 +281,23 @@ def verify(
         raise typer.Exit(NOT_GOOD_ENOUGH)
 
 
+@app.command()
+def evidence(
+    path: Annotated[Path, typer.Argument(help="A pushed folder, or an EdgeValidator's blessed_model.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .zip file to write.")],
+    evaluation: Annotated[
+        Path | None, typer.Option(help="The gate's evaluation.json. [default: where the gate wrote it]")
+    ] = None,
+    key: Annotated[Path | None, typer.Option(help="PEM file of a private key to sign with.")] = None,
+) -> None:
+    """Write all evidence on a model into one .zip file, in formats that other tools read."""
+    from slimline.cli.auditing import write_evidence
+
+    verifying = write_evidence(path, output, evaluation, key)
+    print(plain(str(output)))
+    print(plain(f"To verify it: {verifying}"))
+
+
 def _run(pipeline: str, runner: Runner, root: Path | None, as_json: bool) -> None:
     from slimline.cli.progress import follow
     from slimline.cli.results import print_outcome

@@ -12,9 +12,11 @@ from slimline.audit import AuditResult, Case, everything, model_at, read_policy,
 from slimline.audit.findings import Status, count_statuses
 from slimline.cli.terminal import terminal
 from slimline.errors import LineageError
+from slimline.evidence import collect, write_bundle
 from slimline.lineage.store import STORE_FILE, find_store_file, open_server, open_store, sqlite_config
 from slimline.plain_text import plain
-from slimline.provenance import load_public_key
+from slimline.provenance import load_private_key, load_public_key
+from slimline.provenance.envelope import signing_password
 
 _COLORS = {
     Status.FAIL: "red",
@@ -96,3 +98,14 @@ def print_audit(result: AuditResult, *, as_json: bool, in_full: bool, strict: bo
     counts = ", ".join(f"{number} {status}" for status, number in count_statuses(result.findings).items() if number)
     word = "clean" if result.is_clean(strict=strict) else "NOT CLEAN"
     console.print(f"{plain(result.subject)}: {word} ({counts})", soft_wrap=True, markup=False)
+
+
+def write_evidence(path: Path, output: Path, evaluation: Path | None, key: Path | None) -> str:
+    """Writes the evidence bundle of a model; returns the command with which a third party verifies it.
+
+    Raises:
+      ProvenanceError: Evidence is missing, or does not belong together; or a key or the output can't be used.
+    """
+    private = load_private_key(key, signing_password()) if key else None
+    write_bundle(collect(path, evaluation), output, private)
+    return f"unzip -p {output} verify.py > verify.py; python3 verify.py {output}"

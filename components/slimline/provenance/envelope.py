@@ -8,6 +8,7 @@ import base64
 import binascii
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from slimline.errors import ProvenanceError
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
+# PEM file of the key that steps sign with, and its password. Without a key they are not signed.
+KEY_VARIABLE = "SLIMLINE_SIGNING_KEY"
+PASSWORD_VARIABLE = "SLIMLINE_SIGNING_KEY_PASSWORD"  # noqa: S105
 _ALGORITHM = ec.ECDSA(hashes.SHA256())
 _MAKE_KEY = "make one: openssl ecparam -genkey -name prime256v1 -noout -out key.pem; openssl ec -in key.pem -pubout"
 
@@ -107,6 +111,12 @@ def key_id(key: ec.EllipticCurvePublicKey) -> str:
     """Returns the SHA-256 of a key's DER form, in hexadecimal digits."""
     der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return hashlib.sha256(der).hexdigest()
+
+
+def signing_password() -> bytes | None:
+    """Returns the password of the private key from the environment; None without one."""
+    password = os.environ.get(PASSWORD_VARIABLE)
+    return password.encode() if password else None
 
 
 def load_private_key(path: Path, password: bytes | None = None) -> ec.EllipticCurvePrivateKey:

@@ -16,16 +16,13 @@ from tfx.utils import io_utils
 
 from slimline.names import file_names, metadata_keys
 from slimline.provenance.chain import chain_text, merge_chains, parse_chain
-from slimline.provenance.envelope import Envelope, load_private_key
+from slimline.provenance.envelope import KEY_VARIABLE, Envelope, load_private_key, signing_password
 from slimline.provenance.environment import describe_environment
 from slimline.provenance.manifest import CHAIN_FILE, FileEntry, Manifest, make_manifest, manifest_of
 from slimline.provenance.statement import ArtifactState, Step
 from slimline.shells import shell
 from slimline.shells.tfx_internals import node_id, run_id
 
-# PEM file of the key that statements are signed with, and its password. Without a key they are not signed.
-KEY_VARIABLE = "SLIMLINE_SIGNING_KEY"
-PASSWORD_VARIABLE = "SLIMLINE_SIGNING_KEY_PASSWORD"  # noqa: S105
 _CHUNK_BYTES = 2**20
 
 _Do = TypeVar("_Do", bound=Callable[..., None])
@@ -73,8 +70,7 @@ def _signing_key() -> Any:
     path = os.environ.get(KEY_VARIABLE)
     if not path:
         return None
-    password = os.environ.get(PASSWORD_VARIABLE)
-    return load_private_key(Path(path), password.encode() if password else None)
+    return load_private_key(Path(path), signing_password())
 
 
 def _now() -> str:
