@@ -91,7 +91,7 @@ def test_the_validator_leaves_a_page_and_tells_tfx_that_the_model_runs(outcome, 
     (page,) = root.rglob("evaluation.html")
     assert f"{outcome['chosen']} may ship" in page.read_text()
     (folder,) = [path for path in root.rglob("infra_blessing") if path.parent.name == "EdgeValidator"]
-    assert [path.name for path in folder.rglob("*") if path.is_file()] == ["INFRA_BLESSED"]
+    assert sorted(path.name for path in folder.rglob("*") if path.is_file()) == ["INFRA_BLESSED", "steps.jsonl"]
 
 
 def test_the_page_can_be_written_again_from_the_root(outcome, root, tmp_path):

@@ -4,6 +4,7 @@ from .audit import run_audit as run_audit
 from .case import Case as Case
 from .findings import Finding as Finding
 from .findings import Status as Status
+from .page import render_audit as render_audit
 from .policy import Policy as Policy
 from .policy import read_policy as read_policy
 from .snapshot import Snapshot as Snapshot

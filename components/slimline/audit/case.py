@@ -38,6 +38,8 @@ class Case:
     policy: Policy | None = None
     checkout: Path | None = None
     _manifests: dict[int, Manifest] = field(default_factory=dict)
+    _steps: dict[int, Step | None] = field(default_factory=dict)
+    _parsed: dict[str, Step | None] = field(default_factory=dict)
     _chains: dict[int, tuple[Envelope, ...] | str] = field(default_factory=dict)
 
     def describe(self, artifact: ArtifactNode) -> str:
@@ -68,17 +70,25 @@ class Case:
     def envelope(self, artifact: ArtifactNode) -> Envelope | None:
         """Returns the statement of the step that made an artifact, by its recorded digest; None without one."""
         wanted = artifact.properties.get(metadata_keys.STEP_DIGEST)
+        if not wanted:
+            return None
         return next((envelope for envelope in self.chain(artifact) if envelope.digest == wanted), None)
 
     def step(self, artifact: ArtifactNode) -> Step | None:
         """Returns the step that made an artifact, as its own statement tells it; None without one."""
         envelope = self.envelope(artifact)
-        return None if envelope is None else _step(envelope)
+        if envelope is None:
+            return None
+        if envelope.digest not in self._parsed:
+            self._parsed[envelope.digest] = _step(envelope)
+        return self._parsed[envelope.digest]
 
     def step_of(self, execution: Execution) -> Step | None:
         """Returns the step that an execution was, as the statement beside one of its outputs tells it."""
-        outputs = (self.everything.artifacts[id_] for id_ in execution.all_outputs())
-        return next((step for output in outputs if (step := self.step(output))), None)
+        if execution.id not in self._steps:
+            outputs = (self.everything.artifacts[id_] for id_ in execution.all_outputs())
+            self._steps[execution.id] = next((step for output in outputs if (step := self.step(output))), None)
+        return self._steps[execution.id]
 
     def json_of(self, artifact: ArtifactNode, name: str) -> Any:
         """Returns a JSON file of an artifact; None when it is missing or broken."""

@@ -1,13 +1,12 @@
 """The whole of a metadata store, read in a few calls and never written."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from ml_metadata.metadata_store.metadata_store import MetadataStore
-from ml_metadata.proto import metadata_store_pb2
 
 from slimline.lineage.graph import (
     INPUT_EVENTS,
@@ -86,6 +85,7 @@ class Snapshot:
     executions: Mapping[int, Execution]
     updated_ms: Mapping[int, int]
     dangling: tuple[str, ...]
+    _places: dict[str, Path] = field(default_factory=dict, compare=False)
 
     @cached_property
     def producers(self) -> Mapping[int, Execution]:
@@ -107,6 +107,11 @@ class Snapshot:
 
     def place(self, uri: str) -> Path:
         """Returns where an artifact's folder is now: as recorded, or below the store when the whole root was moved."""
+        if uri not in self._places:
+            self._places[uri] = self._find(uri)
+        return self._places[uri]
+
+    def _find(self, uri: str) -> Path:
         recorded = Path(uri)
         if recorded.exists() or "://" in uri:
             return recorded
@@ -166,17 +171,12 @@ def take_snapshot(store: MetadataStore, folder: Path) -> Snapshot:
 
 
 def _events(store: MetadataStore, artifact_ids: list[int], execution_ids: list[int]) -> list[Any]:
-    """Returns all events, those of rows that are gone too: they are found from their other end."""
-    found = {}
-    for batch in _batches(execution_ids):
-        found.update({_identity(event): event for event in store.get_events_by_execution_ids(batch)})
-    for batch in _batches(artifact_ids):
-        found.update({_identity(event): event for event in store.get_events_by_artifact_ids(batch)})
-    return list(found.values())
-
-
-def _identity(event: metadata_store_pb2.Event) -> tuple[int, int, int, str]:
-    return event.execution_id, event.artifact_id, event.type, event_key(event)
+    """Returns all events, those of executions that are gone too: they are found from their artifacts."""
+    events = [event for ids in _batches(execution_ids) for event in store.get_events_by_execution_ids(ids)]
+    known = set(execution_ids)
+    for ids in _batches(artifact_ids):
+        events += [event for event in store.get_events_by_artifact_ids(ids) if event.execution_id not in known]
+    return events
 
 
 def _batches(ids: list[int]) -> Iterable[list[int]]:
@@ -197,7 +197,7 @@ def _sides(
     events: Iterable[Any], artifacts: Mapping[int, Any], executions: Mapping[int, Any]
 ) -> dict[int, tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]]:
     sides: dict[int, tuple[dict[str, list[int]], dict[str, list[int]]]] = {id_: ({}, {}) for id_ in executions}
-    for event in sorted(events, key=_identity):
+    for event in sorted(events, key=lambda event: (event.execution_id, event.artifact_id)):
         if event.execution_id not in executions or event.artifact_id not in artifacts:
             continue
         inputs, outputs = sides[event.execution_id]

@@ -249,12 +249,15 @@ def audit(
     checkout: Annotated[Path | None, typer.Option(help="Source code that the steps must have run.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail where the evidence is gone, too.")] = False,
     in_full: Annotated[bool, typer.Option("--full", help="List what is in order, too.")] = False,
+    page: Annotated[Path | None, typer.Option(help="HTML file to write: findings and graph.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Tell whether a model or a run is what its records say, and what went round the gate."""
     from slimline.cli.auditing import AuditArguments, audit_path, print_audit
 
-    arguments = AuditArguments(path, metadata, metadata_host, whole_store, tuple(key or ()), policy, checkout)
+    arguments = AuditArguments(
+        path, metadata, metadata_host, whole_store, tuple(key or ()), policy, checkout, page, strict
+    )
     result = audit_path(arguments)
     print_audit(result, as_json=as_json, in_full=in_full, strict=strict)
     if not result.is_clean(strict=strict):

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.markup import escape
 from rich.table import Table
 
-from slimline.audit import AuditResult, Case, everything, model_at, read_policy, run_audit, take_snapshot
+from slimline.audit import AuditResult, Case, everything, model_at, read_policy, render_audit, run_audit, take_snapshot
 from slimline.audit.findings import Status, count_statuses
 from slimline.cli.terminal import terminal
 from slimline.errors import LineageError
@@ -40,6 +40,8 @@ class AuditArguments:
       keys: PEM files of public keys.
       policy: JSON file; None without one.
       checkout: Folder of the source code; None when it is not compared.
+      page: HTML file to write; None for none.
+      strict: Whether undecided rules count as failures.
     """
 
     path: Path
@@ -49,6 +51,8 @@ class AuditArguments:
     keys: Sequence[Path]
     policy: Path | None
     checkout: Path | None
+    page: Path | None = None
+    strict: bool = False
 
 
 def audit_path(arguments: AuditArguments) -> AuditResult:
@@ -76,7 +80,10 @@ def audit_path(arguments: AuditArguments) -> AuditResult:
     subject = everything(records, str(path)) if arguments.whole_store or is_root else model_at(records, path)
     case = Case(subject.records, records, keys, policy, arguments.checkout)
     result = run_audit(case, subject.title)
-    return replace(result, findings=(*subject.findings, *result.findings))
+    whole = replace(result, findings=(*subject.findings, *result.findings))
+    if arguments.page is not None:
+        arguments.page.write_text(render_audit(whole, subject.records, strict=arguments.strict))
+    return whole
 
 
 def print_audit(result: AuditResult, *, as_json: bool, in_full: bool, strict: bool) -> None:

@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ class Envelope:
     payload: bytes
     signatures: Mapping[str, bytes]
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """`sha256:<hex>` of the payload: what names the statement."""
         return "sha256:" + hashlib.sha256(self.payload).hexdigest()

@@ -166,7 +166,7 @@ def _on_links(rule: str, subject: str, node: ArtifactNode, manifest: Manifest) -
     if linked:
         text = f"the bytes are as recorded, but links stand for files: {', '.join(linked[:_MAX_NAMED])}"
         return Finding(rule, Status.WARN, subject, text, node.id)
-    return Finding(rule, Status.PASS, subject, f"{len(manifest.files)} files as recorded", node.id)
+    return Finding(rule, Status.PASS, subject, f"{len(manifest.files)} file(s) as recorded", node.id)
 
 
 def _is_of_a_file(node: ArtifactNode, key: str) -> bool:
