@@ -19,7 +19,7 @@ FLAGS = [
     *("--disable-background-networking", "--disable-component-update", "--virtual-time-budget=3000"),
 ]
 # The browser's own updates and clocks; the page names no address at all, which is tested apart.
-HOUSEKEEPING = r"https?://[a-z0-9.-]+\.(google|googleapis|gvt1|gstatic)\.com\b"
+HOUSEKEEPING = r"https?://([a-z0-9-]+\.)*(google|googleapis|gvt1|gstatic)\.com\b"
 # What a person does: click a step, search, and what they see then, told in the page's title.
 ACTS = """<script>
 const click = (element) => element.dispatchEvent(new MouseEvent("click", {bubbles: true, cancelable: true}));
@@ -68,7 +68,7 @@ def test_the_page_names_no_place_in_the_network(page):
 def test_a_click_opens_a_step_a_search_filters_and_nothing_is_asked_of_the_network(page, tmp_path):
     seen_dom, asked = browse(page.replace("</body>", ACTS), tmp_path / "page")
     _, beacon = browse('<img src="http://127.0.0.1:9/beacon">', tmp_path / "beacon")
-    assert beacon == {"http://127.0.0.1:9/beacon"}
+    assert "http://127.0.0.1:9/beacon" in beacon
     assert asked == set()
     (title,) = re.findall(r"<title>(\{.*?\})</title>", seen_dom)
     seen = json.loads(title)

@@ -12,6 +12,7 @@ from slimline.lineage.graph import (
     INPUT_EVENTS,
     OUTPUT_EVENTS,
     ArtifactNode,
+    ExecutionNode,
     event_key,
     parameters_of,
     state_name,
@@ -25,30 +26,16 @@ _PIPELINE, _RUN, _NODE = "pipeline", "pipeline_run", "node"
 
 
 @dataclass(frozen=True)
-class Execution:
-    """A component's run as recorded.
+class Execution(ExecutionNode):
+    """A component's run as recorded, with its times, and what it belongs to.
 
     Attributes:
-      id: In the store.
-      node: Id of the component in its pipeline.
-      type: Class path of the component.
-      state: `COMPLETE`, `CACHED`, `FAILED`, …
-      parameters: What it was given besides artifacts.
-      inputs: Ids of input artifacts by key.
-      outputs: Ids of output artifacts by key.
       created_ms: Unix time in milliseconds at which it began.
       updated_ms: The same for the last change of the record.
       pipeline: Name of the pipeline; empty when it is not recorded.
       run: Name of the run; empty when it is not recorded.
     """
 
-    id: int
-    node: str
-    type: str
-    state: str
-    parameters: Mapping[str, Any]
-    inputs: Mapping[str, tuple[int, ...]]
-    outputs: Mapping[str, tuple[int, ...]]
     created_ms: int
     updated_ms: int
     pipeline: str

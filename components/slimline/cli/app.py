@@ -30,6 +30,16 @@ RootOption = Annotated[
     Path | None,
     typer.Option(help="Folder for data, artifacts, metadata and pushed models. [default: slimline-runs/NAME]"),
 ]
+MetadataOption = Annotated[
+    Path | None, typer.Option(help="The store's sqlite file. [default: metadata.sqlite above PATH]")
+]
+MetadataHostOption = Annotated[
+    str | None, typer.Option(help="HOST:PORT of a metadata service, as Kubeflow's, instead of a file.")
+]
+PublicKeyOption = Annotated[
+    list[Path] | None, typer.Option(help="PEM file of a public key that steps must be signed by; may be repeated.")
+]
+FullOption = Annotated[bool, typer.Option("--full", help="List what is in order, too.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 
 
@@ -218,12 +228,8 @@ def report(
 @app.command()
 def lineage(
     path: Annotated[Path, typer.Argument(help="A .tflite file, a pushed folder or a model's folder.")],
-    metadata: Annotated[
-        Path | None, typer.Option(help="The store's sqlite file. [default: metadata.sqlite above PATH]")
-    ] = None,
-    metadata_host: Annotated[
-        str | None, typer.Option(help="HOST:PORT of a metadata service, as Kubeflow's, instead of a file.")
-    ] = None,
+    metadata: MetadataOption = None,
+    metadata_host: MetadataHostOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Print where a model came from: every step up to the data, with parameters and metrics."""
@@ -235,20 +241,14 @@ def lineage(
 @app.command()
 def audit(
     path: Annotated[Path, typer.Argument(help="A .tflite file, a pushed or a model's folder, or the root of a run.")],
-    metadata: Annotated[
-        Path | None, typer.Option(help="The store's sqlite file. [default: metadata.sqlite above PATH]")
-    ] = None,
-    metadata_host: Annotated[
-        str | None, typer.Option(help="HOST:PORT of a metadata service, as Kubeflow's, instead of a file.")
-    ] = None,
+    metadata: MetadataOption = None,
+    metadata_host: MetadataHostOption = None,
     whole_store: Annotated[bool, typer.Option("--all", help="Audit every run of the store.")] = False,
-    key: Annotated[
-        list[Path] | None, typer.Option(help="PEM file of a public key that steps must be signed by; may be repeated.")
-    ] = None,
+    key: PublicKeyOption = None,
     policy: Annotated[Path | None, typer.Option(help="JSON file with the options of Policy.")] = None,
     checkout: Annotated[Path | None, typer.Option(help="Source code that the steps must have run.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail where the evidence is gone, too.")] = False,
-    in_full: Annotated[bool, typer.Option("--full", help="List what is in order, too.")] = False,
+    in_full: FullOption = False,
     page: Annotated[Path | None, typer.Option(help="HTML file to write: findings and graph.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -267,10 +267,8 @@ def audit(
 @app.command()
 def verify(
     path: Annotated[Path, typer.Argument(help="A pushed folder, or a .tflite file with steps.jsonl beside it.")],
-    key: Annotated[
-        list[Path] | None, typer.Option(help="PEM file of a public key that steps must be signed by; may be repeated.")
-    ] = None,
-    in_full: Annotated[bool, typer.Option("--full", help="List what is in order, too.")] = False,
+    key: PublicKeyOption = None,
+    in_full: FullOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Verify a model by the statements that travel with it; no metadata store is needed."""
