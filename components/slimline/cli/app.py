@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from slimline.cli.exit_codes import NOT_GOOD_ENOUGH, OK, UNDECIDED
-from slimline.cli.pairs import pairs
+from slimline.cli.pairs import pairs, shapes
 from slimline.core.schemes import BackendName, Data, EndType, Keep, OnLostGain, Priority, SchemeOrAuto, Target
 from slimline.plain_text import plain
 from slimline.running.request import Request, Runner, check_name
@@ -104,6 +104,9 @@ def quantize(
     input_type: Annotated[EndType | None, typer.Option(help="Of the file's inputs. [default: the scheme's]")] = None,
     output_type: Annotated[EndType | None, typer.Option(help="Of the file's outputs. [default: the scheme's]")] = None,
     static_batch: Annotated[bool, typer.Option("--static-batch", help="Fix the batch to 1.")] = False,
+    input_shape: Annotated[
+        list[str] | None, typer.Option(help="INPUT=SIZES, as image=224,224,3, where sizes are open; may be repeated.")
+    ] = None,
     allow_select_ops: Annotated[
         bool, typer.Option("--allow-select-ops", help="Allow TensorFlow's own kernels.")
     ] = False,
@@ -130,6 +133,7 @@ def quantize(
         "input_type": input_type,
         "output_type": output_type,
         "static_batch": static_batch,
+        "input_shape": shapes(input_shape or [], "--input-shape"),
         "allow_select_ops": allow_select_ops,
         "on_lost_gain": on_lost_gain,
         "custom_objects": custom_objects,

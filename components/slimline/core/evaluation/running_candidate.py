@@ -101,7 +101,7 @@ class RunningCandidate:
             self._process.send(predict, given, names.outputs[self._output] if names else self._output)
             self._is_running = True
 
-    def finish(self, shape: tuple[int, ...]) -> np.ndarray | None:
+    def finish(self, shape: tuple[int | None, ...]) -> np.ndarray | None:
         """Returns its predictions, which must be of a shape; None after a failure."""
         if not self._is_running or self._process is None:
             return None
@@ -148,14 +148,23 @@ def match_ends(ends: Ends, baseline: TrainedModel) -> EndNames | None:
     return EndNames(inputs, outputs) if inputs is not None and outputs is not None else None
 
 
-def _shapes(names: Sequence[str], tensors: Sequence[Any]) -> dict[str, tuple[int, ...]]:
+def _shapes(names: Sequence[str], tensors: Sequence[Any]) -> dict[str, tuple[int | None, ...]]:
     return {name: tuple(tensor.shape[1:]) for name, tensor in zip(names, tensors, strict=True)}
 
 
+def fits(given: Mapping[str, tuple[int | None, ...]], wanted: Mapping[str, tuple[int | None, ...]]) -> bool:
+    """Returns whether tensors have the same names and shapes; a size that is open in one of them fits any."""
+    return given.keys() == wanted.keys() and all(
+        len(shape) == len(wanted[name])
+        and all(None in (size, other) or size == other for size, other in zip(shape, wanted[name], strict=True))
+        for name, shape in given.items()
+    )
+
+
 def _match(
-    wanted: Mapping[str, tuple[int, ...]], given: Mapping[str, tuple[int, ...]], *, by_shape: bool
+    wanted: Mapping[str, tuple[int | None, ...]], given: Mapping[str, tuple[int | None, ...]], *, by_shape: bool
 ) -> dict[str, str] | None:
-    if given == wanted:
+    if fits(given, wanted):
         return {name: name for name in wanted}
     names = {shape: name for name, shape in given.items()}
     is_clear = by_shape and len(names) == len(given) == len(wanted) == len(set(wanted.values()))
@@ -168,9 +177,9 @@ def misfit(ends: Ends, baseline: TrainedModel) -> str:
     """Returns why a candidate can't be compared with the baseline; empty when it can."""
     inputs = _shapes(baseline.input_names, baseline.inputs)
     outputs = _shapes(baseline.output_names, baseline.outputs)
-    if ends.inputs != inputs:
+    if not fits(ends.inputs, inputs):
         return f"its inputs are {ends.inputs}, but the baseline's are {inputs}"
-    if ends.outputs != outputs:
+    if not fits(ends.outputs, outputs):
         return f"its outputs are {ends.outputs}, but the baseline's are {outputs}"
     return ""
 

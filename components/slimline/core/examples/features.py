@@ -139,19 +139,36 @@ def to_inputs(parsed: Mapping[str, tf.Tensor], inputs: InputFeatures, model: Tra
     """Brings parsed features into the inputs' shapes and types."""
     shaped = {}
     for name, tensor in zip(model.input_names, model.inputs, strict=True):
-        values = tf.reshape(parsed[inputs[name][0].name], [-1, *tensor.shape[1:]])
+        feature, _ = inputs[name]
+        values = tf.reshape(parsed[feature.name], [-1, *(_sizes(tensor, feature) or tensor.shape[1:])])
         shaped[name] = values if tensor.dtype == tf.string else tf.cast(values, tensor.dtype)
     return shaped
 
 
+def _sizes(tensor: Any, feature: schema_pb2.Feature) -> tuple[int, ...] | None:
+    """Returns an input's shape without the batch; what is open in it comes from the schema. None where that is open."""
+    own = list(tensor.shape[1:])
+    if None not in own:
+        return tuple(own)
+    listed = [dim.size for dim in feature.shape.dim]
+    if len(listed) == len(own) and all(size in (None, other) for size, other in zip(own, listed, strict=True)):
+        return tuple(listed)
+    fixed = prod(size for size in own if size is not None)
+    if own.count(None) == 1 and listed and fixed and prod(listed) % fixed == 0:
+        return tuple(prod(listed) // fixed if size is None else size for size in own)
+    return None
+
+
 def _input_size(name: str, tensor: Any, feature: schema_pb2.Feature) -> int:
-    if None in tensor.shape[1:]:
+    sizes = _sizes(tensor, feature)
+    if sizes is None:
         raise ExamplesError(
-            f"the model input {name!r} has the shape {tuple(tensor.shape)}",
-            "a fixed size in every dimension but the batch",
-            "give the Input layer its full shape",
+            f"the model input {name!r} has the shape {tuple(tensor.shape)}, and the schema does not say in which size "
+            f"feature {feature.name!r} comes",
+            "a fixed size in every dimension but the batch, in the model or in the schema",
+            "write the feature's shape into the schema, give input_shape, or give the Input layer its full shape",
         )
-    size = prod(tensor.shape[1:])
+    size = prod(sizes)
     if (feature.type == schema_pb2.BYTES) != (tensor.dtype == tf.string):
         raise ExamplesError(
             f"feature {feature.name!r} is {schema_pb2.FeatureType.Name(feature.type)}, "

@@ -73,9 +73,32 @@ class SavedModelGraph:
             name: tf.cast(value, spec.dtype)
             for name, value, spec in zip(self.input_names, listed, self.inputs, strict=True)
         }
-        outputs = self._function(**tensors)
+        outputs = self._run(tensors)
         values = [outputs[name] for name in self.output_names]
         return values[0] if len(values) == 1 else values
+
+    @property
+    def fixed_batch(self) -> int | None:
+        """Number of examples that it was exported for; None when its batch is open."""
+        return next((spec.shape[0] for spec in self.inputs if len(spec.shape) and spec.shape[0] is not None), None)
+
+    def _run(self, tensors: dict[str, tf.Tensor]) -> Any:
+        """Calls the function; one of a fixed batch on so many examples at a time, the last ones filled up."""
+        size = self.fixed_batch
+        first = next(iter(tensors.values()))
+        if size is None or first.shape[0] == size:
+            return self._function(**tensors)
+        number = tf.shape(first)[0]
+        rows = tf.reshape(tf.minimum(tf.range((number + size - 1) // size * size), number - 1), [-1, size])
+        signature = {
+            name: tf.TensorSpec(spec.shape, spec.dtype) for name, spec in self._function.structured_outputs.items()
+        }
+        outputs = tf.map_fn(
+            lambda row: dict(self._function(**{name: tf.gather(tensor, row) for name, tensor in tensors.items()})),
+            rows,
+            fn_output_signature=signature,
+        )
+        return {name: tf.reshape(value, [-1, *value.shape[2:]])[:number] for name, value in outputs.items()}
 
 
 TrainedModel: TypeAlias = tf_keras.Model | SavedModelGraph

@@ -8,6 +8,7 @@ it is.
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -23,13 +24,20 @@ _TOLERANCE = 1e-4
 _HALF_TOLERANCE = 5e-2
 _NUM_PROBES = 4
 _PROBE_SEED = 0
+_OWN_SHAPES: Mapping[str, Sequence[int]] = MappingProxyType({})
 
 
 def _as_it_is(config: Any) -> Any:
     return config
 
 
-def rebuild(model: tf_keras.Model, *, prefix: str = "", change: Callable[[Any], Any] = _as_it_is) -> tf_keras.Model:
+def rebuild(
+    model: tf_keras.Model,
+    *,
+    prefix: str = "",
+    change: Callable[[Any], Any] = _as_it_is,
+    shapes: Mapping[str, Sequence[int]] = _OWN_SHAPES,
+) -> tf_keras.Model:
     """Returns an equal functional model with variables of its own.
 
     Inputs and outputs keep their names, except that a prefix also stands before the outputs' names.
@@ -38,13 +46,19 @@ def rebuild(model: tf_keras.Model, *, prefix: str = "", change: Callable[[Any], 
       model: Functional or Sequential, and built.
       prefix: Stands before the name of every layer but the inputs.
       change: Returns another configuration for a layer's own.
+      shapes: By input name and without the batch, where inputs are to have another shape than their own.
 
     Raises:
       ModelError: The copy's outputs differ from the model's on random input.
     """
     builder = _Rebuilder(prefix, change)
     inputs = [
-        tf_keras.Input(tensor.shape[1:], batch_size=tensor.shape[0], name=name, dtype=full_precision(tensor.dtype.name))
+        tf_keras.Input(
+            shapes.get(name, tensor.shape[1:]),
+            batch_size=tensor.shape[0],
+            name=name,
+            dtype=full_precision(tensor.dtype.name),
+        )
         for name, tensor in zip(model.input_names, model.inputs, strict=True)
     ]
     outputs = builder.run(model, inputs, (), {})

@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
-from slimline.core.models.loading import TrainedModel
+from slimline.core.models.loading import SavedModelGraph, TrainedModel
 from slimline.errors import ModelError
 from slimline.names import file_names
 
@@ -100,7 +100,7 @@ def _serving_function(model: TrainedModel, output_names: Sequence[str], batch_si
             "rename the layer",
         )
     specs = [
-        tf.TensorSpec([tensor.shape[0] or batch_size, *tensor.shape[1:]], tensor.dtype, name=name)
+        tf.TensorSpec([_batch(model, tensor) or batch_size, *tensor.shape[1:]], tensor.dtype, name=name)
         for name, tensor in zip(model.input_names, model.inputs, strict=True)
     ]
 
@@ -112,13 +112,22 @@ def _serving_function(model: TrainedModel, output_names: Sequence[str], batch_si
     return serve.get_concrete_function()
 
 
+def _batch(model: TrainedModel, tensor: Any) -> int | None:
+    """Returns the batch that a file has to have: a function is traced for its own, layers take one example too."""
+    if tensor.shape[0] is None or isinstance(model, SavedModelGraph):
+        batch: int | None = tensor.shape[0]
+        return batch
+    is_stateful = any(getattr(layer, "stateful", False) for layer in model.layers)
+    return int(tensor.shape[0]) if is_stateful else 1
+
+
 def _require_fixed_sizes(model: TrainedModel) -> None:
     for name, tensor in zip(model.input_names, model.inputs, strict=True):
-        if None in tensor.shape[1:] or tensor.shape[0] not in (None, 1):
+        if None in tensor.shape[1:] or _batch(model, tensor) not in (None, 1):
             raise ModelError(
                 f"the input {name!r} of the shape {tuple(tensor.shape)}",
                 "a fixed size in every dimension, and a batch of 1: so accelerators and microcontrollers want it",
-                "give the Input layer its full shape, or leave static_batch out",
+                "give the Input layer its full shape or input_shape=… for it, or leave static_batch out",
             )
 
 

@@ -27,6 +27,7 @@ class QuantizationConfig(Config):
       input_type: Of the file's inputs; the scheme's own when left out, which is int8 for int8 and float32 else.
       output_type: Of the file's outputs, likewise.
       static_batch: Fixes the batch to 1 in the file, as accelerators want it.
+      input_shape: Sizes for inputs whose own are open, by input name and without the batch: `{"image": (224, 224, 3)}`.
       allow_select_ops: Lets operations that TFLite does not have be carried out by TensorFlow's kernels. Such a file
         runs where these are linked in, and on no accelerator; it can't be tried here, since no package for Python has
         them any more (google-ai-edge/LiteRT#6458).
@@ -45,6 +46,7 @@ class QuantizationConfig(Config):
     input_type: EndType | None = None
     output_type: EndType | None = None
     static_batch: bool = False
+    input_shape: dict[str, tuple[int, ...]] = Field(default_factory=dict)
     allow_select_ops: bool = False
     selective: SelectiveConfig | None = None
     time_limit_s: float = Field(default=600, gt=0)

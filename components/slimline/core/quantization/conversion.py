@@ -1,6 +1,6 @@
 """Conversion to `.tflite`, with quantization, by a backend of choice."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,8 +64,21 @@ def start_conversion(
         _require_rewritable(model, config)
         if config.scheme == "float32":
             return _Kept(model.content)
-    needed = representative if config.scheme in CALIBRATED_SCHEMES else None
+    needed = _filled(model, representative) if config.scheme in CALIBRATED_SCHEMES else None
     return open_conversion(Source(model, tuple(model.output_names), config, needed))
+
+
+def _filled(model: TrainedModel, representative: Representative | None) -> Representative | None:
+    """Repeats each record for a function that was exported for a batch of several."""
+    size = getattr(model, "fixed_batch", None)
+    if representative is None or size in (None, 1):
+        return representative
+
+    def read() -> Iterator[dict[str, np.ndarray]]:
+        for record in representative():
+            yield {name: np.repeat(np.asarray(values), size, axis=0) for name, values in record.items()}
+
+    return read
 
 
 @dataclass(frozen=True)

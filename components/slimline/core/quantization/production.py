@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from slimline.core.isolation import IsolatedError, run_isolated
-from slimline.core.models.loading import TrainedModel, as_tf_keras
+from slimline.core.models.loading import SavedModelGraph, TrainedModel, as_tf_keras
 from slimline.core.models.rebuilding import random_inputs
 from slimline.core.quantization.backends.base import Representative
 from slimline.core.quantization.configuration import QuantizationConfig
@@ -212,7 +212,8 @@ def _activation_errors(
 
 def _predict(model: TrainedModel, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Returns the original model's outputs by name, each of shape (records, …)."""
-    size = _BATCH_SIZE if all(tensor.shape[0] is None for tensor in model.inputs) else 1
+    is_open = isinstance(model, SavedModelGraph) or all(tensor.shape[0] is None for tensor in model.inputs)
+    size = _BATCH_SIZE if is_open else 1
     number = len(next(iter(inputs.values())))
     batches = []
     for start in range(0, number, size):

@@ -11,6 +11,7 @@ from slimline.core.digest import file_digest, model_digest
 from slimline.core.examples.batches import representative_inputs
 from slimline.core.examples.configuration import ExamplesConfig
 from slimline.core.examples.records import check_records, files_digest
+from slimline.core.models.input_shapes import with_input_shapes
 from slimline.core.models.loading import SavedModelGraph, TrainedModel, load_keras_model
 from slimline.core.optimization.qat import train_quantization_aware
 from slimline.core.optimization.qat_config import QatConfig
@@ -129,7 +130,7 @@ def quantize_model(request: QuantizationRequest) -> QuantizedModel:
         has_examples=request.training_files is not None,
     )
     load = open_model if config.training is None else load_keras_model
-    model = load(request.model, config.custom_objects)
+    model = with_input_shapes(load(request.model, config.custom_objects), config.input_shape)
     source_digest = model_digest(request.model)
     history = () if isinstance(model, SavedModelGraph) else load_history(request.model, model)
     representative = _representative(request, model)

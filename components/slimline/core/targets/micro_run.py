@@ -39,7 +39,8 @@ def run_in_litert(content: bytes, examples: Mapping[str, np.ndarray], kernels: K
     model = TFLiteModel(content, "the file")
     number = len(next(iter(examples.values()))) if examples else 1
     real = {
-        name: examples.get(name, np.zeros((number, *model.input_shapes[name]), np.float32)) for name in model.inputs
+        name: examples.get(name, np.zeros((number, *(size or 1 for size in model.input_shapes[name])), np.float32))
+        for name in model.inputs
     }
     inputs = [to_stored(real[name], model.inputs[name]) for name in model.input_order]
     try:

@@ -30,8 +30,8 @@ class Ends:
       has_own_names: Whether the file names them itself, in a signature.
     """
 
-    inputs: Mapping[str, tuple[int, ...]]
-    outputs: Mapping[str, tuple[int, ...]]
+    inputs: Mapping[str, tuple[int | None, ...]]
+    outputs: Mapping[str, tuple[int | None, ...]]
     has_own_names: bool = True
 
 

@@ -51,6 +51,8 @@ class TFLiteModel:
 
     def __init__(self, content: bytes, name: str, *, observed: bool = False) -> None:
         self._name = name
+        self._batch = 1
+        self._sizes: dict[int, tuple[int, ...]] = {}
         try:
             # LiteRT checks the bytes; what follows relies on that.
             Interpreter(model_content=content, num_threads=1)
@@ -81,13 +83,32 @@ class TFLiteModel:
         others = [detail for detail in self._inputs.values() if len(detail["shape"]) and detail["shape"][0] != 1]
         for detail in others:
             self._interpreter.resize_tensor_input(detail["index"], [1, *detail["shape"][1:]])
-        if others:
+        try:
+            if others:
+                self._interpreter.allocate_tensors()
+        except RuntimeError:
+            # Its operations are made for a batch of that size: it gets each example so many times.
+            for detail in others:
+                self._interpreter.resize_tensor_input(detail["index"], detail["shape"])
+            self._interpreter.allocate_tensors()
+            self._batch = int(others[0]["shape"][0])
+
+    def _fit_sizes(self, stored: Mapping[int, np.ndarray]) -> None:
+        """Gives inputs of open sizes those of an example."""
+        is_changed = False
+        for detail in self._inputs.values():
+            shape = stored[detail["index"]].shape
+            if -1 in detail["shape_signature"][1:] and self._sizes.get(detail["index"]) != shape:
+                self._interpreter.resize_tensor_input(detail["index"], shape)
+                self._sizes[detail["index"]] = shape
+                is_changed = True
+        if is_changed:
             self._interpreter.allocate_tensors()
 
     @property
-    def input_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shape of each input by name, without the batch dimension."""
-        return {name: tuple(int(size) for size in detail["shape"][1:]) for name, detail in self._inputs.items()}
+    def input_shapes(self) -> dict[str, tuple[int | None, ...]]:
+        """Shape of each input by name, without the batch dimension; None for a size that is open."""
+        return {name: _shape(detail) for name, detail in self._inputs.items()}
 
     @property
     def inputs(self) -> Mapping[str, Mapping[str, Any]]:
@@ -100,9 +121,11 @@ class TFLiteModel:
         return self._outputs
 
     @property
-    def output_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shape of each output by name, without the batch dimension."""
-        return {name: tuple(int(size) for size in detail["shape"][1:]) for name, detail in self._outputs.items()}
+    def output_shapes(self) -> dict[str, tuple[int | None, ...]]:
+        """Shape of each output by name, without the batch dimension; None for a size that is open."""
+        is_open = any(None in shape for shape in self.input_shapes.values())
+        shape = _shape if is_open else _present_shape
+        return {name: shape(detail) for name, detail in self._outputs.items()}
 
     def predict(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Runs the model on a batch, one example after the other, as a device does.
@@ -186,8 +209,9 @@ class TFLiteModel:
             # Examples are independent: what a recurrent layer remembers of one is none of the next one's business.
             if self._keeps_state:
                 self._interpreter.reset_all_variables()
+            self._fit_sizes(stored)
             for tensor, values in stored.items():
-                self._interpreter.set_tensor(tensor, values)
+                self._interpreter.set_tensor(tensor, np.repeat(values, self._batch, axis=0))
             self._interpreter.invoke()
         except (ValueError, RuntimeError) as error:
             raise ModelError(
@@ -198,6 +222,8 @@ class TFLiteModel:
 
     def _output(self, name: str, tensor: int) -> np.ndarray:
         values: np.ndarray = self._interpreter.get_tensor(tensor)
+        if len(values) == self._batch:
+            values = values[:1]
         if len(values) != 1:
             raise ModelError(
                 f"output {name!r} of {self._name} has the shape {values.shape} for one example",
@@ -224,6 +250,15 @@ def _interpreter(content: bytes, *, observed: bool) -> Any:
             experimental_op_resolver_type=kernels,
         )
     return Interpreter(model_content=content, num_threads=1)
+
+
+def _shape(detail: Mapping[str, Any]) -> tuple[int | None, ...]:
+    signature = detail["shape_signature"] if len(detail["shape_signature"]) else detail["shape"]
+    return tuple(None if size < 0 else int(size) for size in signature[1:])
+
+
+def _present_shape(detail: Mapping[str, Any]) -> tuple[int | None, ...]:
+    return tuple(int(size) for size in detail["shape"][1:])
 
 
 def to_stored(values: np.ndarray, detail: Mapping[str, Any]) -> np.ndarray:
