@@ -66,7 +66,7 @@ def cluster(
       [True, True]
     """
     model = as_tf_keras(model)
-    num_steps(num_examples, config)
+    steps = num_steps(num_examples, config)
     tf_keras.utils.set_random_seed(config.seed)
     planned = plan(model, Technique.CLUSTERING)
     layers = [planned.model.get_layer(name) for name in planned.covered]
@@ -90,7 +90,7 @@ def cluster(
     with without_clusters():
         # The wrapped one is called first: that gives both back the weights which the wrappers had put aside.
         require_same_network(wrapped, planned.model, "wrapped for clustering")
-    fine_tune(wrapped, model, dataset, config, watch=watch)
+    fine_tune(wrapped, model, dataset, config, steps=steps, watch=watch)
     clustered = tfmot.clustering.keras.strip_clustering(wrapped)
     require_same_network(wrapped, clustered, "taken out of TFMOT's wrappers")
     for name in frozen:

@@ -87,7 +87,7 @@ def prune(
     frozen = freeze_gains(layer for layer in planned.model.layers if layer.name not in options)
     wrapped = tf_keras.models.clone_model(planned.model, clone_function=wrap)
     require_same_network(planned.model, wrapped, "wrapped for pruning")
-    _fine_tune(wrapped, model, dataset, config, watch)
+    _fine_tune(wrapped, model, dataset, config, steps, watch)
     pruned = tfmot.sparsity.keras.strip_pruning(wrapped)
     require_same_network(wrapped, pruned, "taken out of TFMOT's wrappers")
     for name in frozen:
@@ -103,12 +103,13 @@ def _fine_tune(
     model: tf_keras.Model,
     dataset: tf.data.Dataset,
     config: PruningConfig,
+    steps: int,
     watch: Watch | None,
 ) -> None:
     """Trains while pruning; TFMOT prunes in its callback and asserts that it is there."""
     callbacks = [tfmot.sparsity.keras.UpdatePruningStep()]
     try:
-        fine_tune(wrapped, model, dataset, config, callbacks=callbacks, watch=watch)
+        fine_tune(wrapped, model, dataset, config, steps=steps, callbacks=callbacks, watch=watch)
     except tf.errors.InvalidArgumentError as error:
         if config.train_fn is None or "UpdatePruningStep" not in str(error):
             raise

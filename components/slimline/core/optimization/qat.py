@@ -94,7 +94,7 @@ def train_quantization_aware(
       ['plain', 'plain']
     """
     model = as_tf_keras(model)
-    num_steps(num_examples, config)
+    steps = num_steps(num_examples, config)
     tf_keras.utils.set_random_seed(config.seed)
     aware, planned = build_quantization_aware(model, config)
     covered = [planned.model.get_layer(name) for name in planned.covered]
@@ -104,7 +104,7 @@ def train_quantization_aware(
         if type(layer) in _COLLABORATIVE
     }
     with _expected_missing_gradients():
-        fine_tune(aware, model, dataset, config, watch=watch)
+        fine_tune(aware, model, dataset, config, steps=steps, watch=watch)
     return QatModel(aware, tuple(model.input_names), tuple(model.output_names), collaborations, planned.left)
 
 

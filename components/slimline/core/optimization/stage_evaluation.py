@@ -10,7 +10,8 @@ from typing import Literal, TypeAlias
 import tensorflow as tf
 import tf_keras
 
-from slimline.core.optimization.training import compile_like, order_labels
+from slimline.core.optimization.training import compile_like
+from slimline.core.optimization.training_batches import order_labels
 from slimline.core.optimization.training_config import FineTuningConfig
 from slimline.errors import ModelError
 

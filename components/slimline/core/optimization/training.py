@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil, isfinite
+from math import ceil, cos, isfinite, pi
 from typing import Any
 
 import tensorflow as tf
@@ -11,6 +11,8 @@ import tf_keras
 from slimline.core.internals.keras2 import LazyLogsCallback, compile_arguments, output_keys
 from slimline.core.models.keras3_compiling import not_carried_over
 from slimline.core.models.weights import non_finite_variables
+from slimline.core.optimization.distillation import taught_by
+from slimline.core.optimization.training_batches import augmented, order_labels, weighted
 from slimline.core.optimization.training_config import FineTuningConfig
 from slimline.core.user_code import load_function
 from slimline.errors import ConfigError, ModelError
@@ -50,6 +52,7 @@ def fine_tune(
     dataset: tf.data.Dataset,
     config: FineTuningConfig,
     *,
+    steps: int,
     callbacks: Sequence[tf_keras.callbacks.Callback] = (),
     watch: Watch | None = None,
 ) -> None:
@@ -60,6 +63,7 @@ def fine_tune(
       original: The model that it was made from, for its loss and optimizer.
       dataset: Batches of (inputs, label); with several outputs the label is a dictionary by output name, or a list.
       config: Epochs, rate, loss.
+      steps: Of all epochs together, as `num_steps` gives them.
       callbacks: TFMOT's callbacks.
       watch: Where to tell of the progress.
 
@@ -74,11 +78,14 @@ def fine_tune(
         every.append(_Report(watch.report, config.epochs))
     if watch.log_folder is not None:
         every.append(tf_keras.callbacks.TensorBoard(watch.log_folder, write_graph=False))
-    ordered = order_labels(dataset, original.output_names)
-    if config.train_fn is not None:
-        load_function(config.train_fn, "train_fn")(model, ordered, config.epochs, every)
-    else:
-        model.fit(ordered, epochs=config.epochs, callbacks=every, verbose=0)
+    if config.rate_schedule == "cosine":
+        every.append(_CosineRate(config.learning_rate, steps))
+    batches = weighted(order_labels(augmented(dataset, config), original.output_names), config)
+    with taught_by(original, model, config):
+        if config.train_fn is not None:
+            load_function(config.train_fn, "train_fn")(model, batches, config.epochs, every)
+        else:
+            model.fit(batches, epochs=config.epochs, callbacks=every, verbose=0)
     broken = non_finite_variables(model)
     if broken:
         raise _diverged(f"NaN or infinity in {', '.join(broken[:5])} after {config.epochs} epoch(s)", config)
@@ -204,18 +211,6 @@ def _in_order(values: Any, output_names: Sequence[str]) -> Any:
     return [values.get(name) for name in output_names] if isinstance(values, Mapping) else values
 
 
-def order_labels(dataset: tf.data.Dataset, output_names: Sequence[str]) -> tf.data.Dataset:
-    """Gives labels that are named by output in the order of the outputs, since wrappers change the names alone."""
-    label = dataset.element_spec[1]
-    if not isinstance(label, Mapping):
-        return dataset
-
-    def order(inputs: Any, labels: Mapping[str, tf.Tensor], *weights: tf.Tensor) -> tuple[Any, ...]:
-        return (inputs, tuple(labels[name] for name in output_names), *weights)
-
-    return dataset.map(order)
-
-
 def _diverged(found: str, config: FineTuningConfig) -> ModelError:
     return ModelError(
         found,
@@ -235,6 +230,21 @@ class _StopAtNonFiniteLoss(LazyLogsCallback):
         loss = float((logs or {}).get("loss", 0.0))
         if not isfinite(loss):
             raise _diverged(f"a loss of {loss} at step {self._step} of fine-tuning", self._config)
+
+
+class _CosineRate(LazyLogsCallback):
+    """Lowers the rate step by step; the number of steps counts from the first one of this training."""
+
+    def __init__(self, highest: float, num_steps: int) -> None:
+        super().__init__()
+        self._highest = highest
+        self._num_steps = num_steps
+        self._step = 0
+
+    def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        done = min(1.0, self._step / self._num_steps)
+        self.model.optimizer.learning_rate.assign(self._highest * (1 + cos(pi * done)) / 2)
+        self._step += 1
 
 
 class _Report(tf_keras.callbacks.Callback):

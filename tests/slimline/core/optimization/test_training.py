@@ -52,7 +52,8 @@ def copy_of(specimen):
 def tune(specimen, config, **options):
     """Returns the copy of a model that was fine-tuned."""
     copy = copy_of(specimen)
-    fine_tune(copy, specimen.model, specimen.dataset(config.batch_size), config, **options)
+    steps = num_steps(NUM_EXAMPLES, config)
+    fine_tune(copy, specimen.model, specimen.dataset(config.batch_size), config, steps=steps, **options)
     return copy
 
 

@@ -202,7 +202,7 @@ def test_layers_that_a_stage_leaves_alone_are_kept_from_training(pruned):
     assert freeze_gains(frozen.layers) == ()
     assert freeze_gains(plain.layers) == ()
     assert all(layer.trainable for layer in plain.layers)
-    fine_tune(frozen, pruned.model, pruned.dataset(), FineTuningConfig(**OPTIONS))
+    fine_tune(frozen, pruned.model, pruned.dataset(), FineTuningConfig(**OPTIONS), steps=1)
     assert count_kernels(frozen) == count_kernels(pruned.model)
 
 
