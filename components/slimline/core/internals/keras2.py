@@ -45,6 +45,12 @@ def output_keys(model: tf_keras.Model) -> list[str]:
     return sorted(given) if isinstance(given, dict) else []
 
 
+def lookup_tables(layer: tf_keras.layers.Layer) -> list[Any]:
+    """Returns the tables of words or numbers that a layer keeps, which are no variables."""
+    owners = [layer, getattr(layer, "_lookup_layer", None)]
+    return [table for owner in owners if (table := getattr(owner, "lookup_table", None)) is not None]
+
+
 def num_calls(layer: tf_keras.layers.Layer) -> int:
     """Returns how often a layer is called in all models that it is part of."""
     return len(layer._inbound_nodes)

@@ -5,6 +5,8 @@ from .loading import load_model as load_model
 from .saving import read_tflite as read_tflite
 from .saving import save_keras_model as save_keras_model
 from .saving import write_tflite as write_tflite
+from .splitting import SplitModel as SplitModel
+from .splitting import split_preprocessing as split_preprocessing
 from .weights import KernelCount as KernelCount
 from .weights import count_kernels as count_kernels
 from .weights import sparsity as sparsity

@@ -78,6 +78,12 @@ class SavedModelGraph:
         return values[0] if len(values) == 1 else values
 
     @property
+    def tables(self) -> list[Any]:
+        """What the function uses beside its variables, as hash tables: it lives in the whole model."""
+        resources = [tensor for tensor in self._function.captured_inputs if tensor.dtype == tf.resource]
+        return [self._model] if len(resources) > len(self._function.variables) else []
+
+    @property
     def fixed_batch(self) -> int | None:
         """Number of examples that it was exported for; None when its batch is open."""
         return next((spec.shape[0] for spec in self.inputs if len(spec.shape) and spec.shape[0] is not None), None)

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from slimline.core.internals.keras2 import flat_inputs, nodes_in_order
+from slimline.core.internals.keras2 import flat_inputs, lookup_tables, nodes_in_order
 from slimline.errors import ModelError
 
 _HALF_PRECISION = ("mixed_float16", "mixed_bfloat16", "float16", "bfloat16")
@@ -216,7 +216,10 @@ class _Rebuilder:
 
     def _copy(self, layer: tf_keras.layers.Layer, name: str) -> tf_keras.layers.Layer:
         if id(layer) not in self._copies:
-            config = {**self._change(_in_full_precision(layer.get_config())), "name": self._unique(self._prefix + name)}
+            config = {
+                **self._change(_in_full_precision(_full_config(layer))),
+                "name": self._unique(self._prefix + name),
+            }
             self._copies[id(layer)] = (layer, type(layer).from_config(config))
         return self._copies[id(layer)][1]
 
@@ -228,6 +231,15 @@ class _Rebuilder:
             unique = f"{name}_{number}"
         self._names.add(unique)
         return unique
+
+
+def _full_config(layer: tf_keras.layers.Layer) -> dict[str, Any]:
+    """Returns a layer's configuration, with the vocabulary that after loading is in a table only."""
+    config: dict[str, Any] = layer.get_config()
+    if "vocabulary" in config and not isinstance(config["vocabulary"], str) and lookup_tables(layer):
+        words = layer.get_vocabulary(include_special_tokens=False)
+        config["vocabulary"] = words or config["vocabulary"]
+    return config
 
 
 def _in_full_precision(config: Any) -> Any:

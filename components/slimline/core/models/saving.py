@@ -13,6 +13,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
+from slimline.core.internals.keras2 import lookup_tables
 from slimline.core.models.loading import SavedModelGraph, TrainedModel
 from slimline.errors import ModelError
 from slimline.names import file_names
@@ -85,9 +86,16 @@ def export_for_conversion(
     function = _serving_function(model, output_names, batch_size=1 if static_batch or _is_recurrent(model) else None)
     module = tf.Module()
     # The variables that are used, not the model: Keras would trace and write each layer, which takes many times longer.
-    module.captured = list(function.variables)
+    module.captured = [*function.variables, *_tables(model)]
     tf.saved_model.save(module, str(folder), signatures={_SIGNATURE: function})
     return _SIGNATURE
+
+
+def _tables(model: TrainedModel) -> list[Any]:
+    if isinstance(model, SavedModelGraph):
+        return model.tables
+    layers = [part for part in model.submodules if isinstance(part, tf_keras.layers.Layer)]
+    return [table for layer in layers for table in lookup_tables(layer)]
 
 
 def _serving_function(model: TrainedModel, output_names: Sequence[str], batch_size: int | None) -> Any:

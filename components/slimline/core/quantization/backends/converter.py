@@ -13,6 +13,7 @@ import tensorflow as tf
 from slimline.core.internals.converter import ConverterError, mlir_quantize
 from slimline.core.isolation import IsolatedError
 from slimline.core.models.saving import export_for_conversion
+from slimline.core.models.splitting import preprocessing_layers
 from slimline.core.models.unrolling import recurrent_layers, unroll
 from slimline.core.quantization.backends.base import Source
 from slimline.core.quantization.backends.calibrated import ConversionFailedError, convert_calibrated
@@ -168,6 +169,15 @@ def _not_convertible(source: Source, error: Exception) -> ModelError:
             "a fixed batch, without which TFLite has no such layers",
             "give the file that `model.save('model.keras')` writes, whose layers are known; or export the function for "
             "a batch of 1",
+        )
+    encoding = preprocessing_layers(source.model)
+    if operations and encoding:
+        return ModelError(
+            f"model {source.model.name!r} with the operation {', '.join(operations)}, which TFLite does not have; they "
+            f"come from what prepares its inputs: {', '.join(encoding)}",
+            "TFLite's own operations, among which is a StringLookup without encoding",
+            "split the model, prepare inputs in the app and quantize the rest: "
+            "`split_preprocessing(model)` of slimline.core.models gives both parts",
         )
     if operations:
         return ModelError(
