@@ -247,3 +247,17 @@ def test_a_pushed_model_is_verified_without_its_store(root, tmp_path, keys, slim
     flip(device / "tflite")
     code, found = slimline_json("verify", device, "--key", public)
     assert (code, [f["rule"] for f in found["findings"] if f["status"] == "FAIL"]) == (3, ["bytes-as-stated"])
+
+
+def test_metrics_measured_again_are_those_recorded_and_an_edited_one_is_not(root, slimline_json):
+    code, found = slimline_json("audit", root, "--remeasure")
+    again = [finding for finding in found["findings"] if finding["rule"] == "metrics-remeasured"]
+    assert (code, [finding["status"] for finding in again]) == (0, ["PASS"])
+    path = the(root, "artifacts/EdgeValidator/evaluation/*/evaluation.json")
+    evaluation = json.loads(path.read_text())
+    evaluation["candidates"][0]["metrics"]["accuracy"] -= 0.001
+    path.write_text(json.dumps(evaluation))
+    code, found = slimline_json("audit", root, "--remeasure")
+    again = [finding for finding in found["findings"] if finding["rule"] == "metrics-remeasured"]
+    assert (code, [finding["status"] for finding in again]) == (3, ["FAIL"])
+    assert evaluation["candidates"][0]["name"] in again[0]["text"]

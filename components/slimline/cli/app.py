@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from slimline.cli.exit_codes import NOT_GOOD_ENOUGH, OK, UNDECIDED
+from slimline.cli.options import JsonOption, MetadataHostOption, MetadataOption
 from slimline.cli.pairs import pairs, shapes
 from slimline.core.schemes import BackendName, Data, EndType, Keep, OnLostGain, Priority, SchemeOrAuto, Target
 from slimline.plain_text import plain
@@ -30,17 +31,6 @@ RootOption = Annotated[
     Path | None,
     typer.Option(help="Folder for data, artifacts, metadata and pushed models. [default: slimline-runs/NAME]"),
 ]
-MetadataOption = Annotated[
-    Path | None, typer.Option(help="The store's sqlite file. [default: metadata.sqlite above PATH]")
-]
-MetadataHostOption = Annotated[
-    str | None, typer.Option(help="HOST:PORT of a metadata service, as Kubeflow's, instead of a file.")
-]
-PublicKeyOption = Annotated[
-    list[Path] | None, typer.Option(help="PEM file of a public key that steps must be signed by; may be repeated.")
-]
-FullOption = Annotated[bool, typer.Option("--full", help="List what is in order, too.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 
 
 def _print_version(asked: bool) -> None:
@@ -242,67 +232,6 @@ def lineage(
     trace_file(path, metadata, metadata_host, as_json=as_json)
 
 
-@app.command()
-def audit(
-    path: Annotated[Path, typer.Argument(help="A .tflite file, a pushed or a model's folder, or the root of a run.")],
-    metadata: MetadataOption = None,
-    metadata_host: MetadataHostOption = None,
-    whole_store: Annotated[bool, typer.Option("--all", help="Audit every run of the store.")] = False,
-    key: PublicKeyOption = None,
-    policy: Annotated[Path | None, typer.Option(help="JSON file with the options of Policy.")] = None,
-    checkout: Annotated[Path | None, typer.Option(help="Source code that the steps must have run.")] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Fail where the evidence is gone, too.")] = False,
-    in_full: FullOption = False,
-    page: Annotated[Path | None, typer.Option(help="HTML file to write: findings and graph.")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Tell whether a model or a run is what its records say, and what went round the gate."""
-    from slimline.cli.auditing import AuditArguments, audit_path, print_audit
-
-    arguments = AuditArguments(
-        path, metadata, metadata_host, whole_store, tuple(key or ()), policy, checkout, page, strict
-    )
-    result = audit_path(arguments)
-    print_audit(result, as_json=as_json, in_full=in_full, strict=strict)
-    if not result.is_clean(strict=strict):
-        raise typer.Exit(NOT_GOOD_ENOUGH)
-
-
-@app.command()
-def verify(
-    path: Annotated[Path, typer.Argument(help="A pushed folder, or a .tflite file with steps.jsonl beside it.")],
-    key: PublicKeyOption = None,
-    in_full: FullOption = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Verify a model by the statements that travel with it; no metadata store is needed."""
-    from slimline.audit import verify_model
-    from slimline.cli.auditing import print_audit
-    from slimline.provenance import load_public_key
-
-    result = verify_model(path, [load_public_key(file) for file in key or ()])
-    print_audit(result, as_json=as_json, in_full=in_full, strict=False)
-    if not result.is_clean(strict=False):
-        raise typer.Exit(NOT_GOOD_ENOUGH)
-
-
-@app.command()
-def evidence(
-    path: Annotated[Path, typer.Argument(help="A pushed folder, or an EdgeValidator's blessed_model.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The .zip file to write.")],
-    evaluation: Annotated[
-        Path | None, typer.Option(help="The gate's evaluation.json. [default: where the gate wrote it]")
-    ] = None,
-    key: Annotated[Path | None, typer.Option(help="PEM file of a private key to sign with.")] = None,
-) -> None:
-    """Write all evidence on a model into one .zip file, in formats that other tools read."""
-    from slimline.cli.auditing import write_evidence
-
-    verifying = write_evidence(path, output, evaluation, key)
-    print(plain(str(output)))
-    print(plain(f"To verify it: {verifying}"))
-
-
 def _run(pipeline: str, runner: Runner, root: Path | None, as_json: bool) -> None:
     from slimline.cli.progress import follow
     from slimline.cli.results import print_outcome
@@ -320,7 +249,8 @@ def _run(pipeline: str, runner: Runner, root: Path | None, as_json: bool) -> Non
 
 
 # Their options are many, and in files of their own.
-from slimline.cli import kubeflow_commands, training_commands  # noqa: E402
+from slimline.cli import audit_commands, kubeflow_commands, training_commands  # noqa: E402
 
+audit_commands.register(app)
 kubeflow_commands.register(app)
 training_commands.register(app)

@@ -8,8 +8,20 @@ from pathlib import Path
 from rich.markup import escape
 from rich.table import Table
 
-from slimline.audit import AuditResult, Case, everything, model_at, read_policy, render_audit, run_audit, take_snapshot
+from slimline.audit import (
+    RULES,
+    AuditResult,
+    Case,
+    everything,
+    model_at,
+    read_policy,
+    render_audit,
+    run_audit,
+    take_snapshot,
+)
 from slimline.audit.findings import Status, count_statuses
+from slimline.audit.rules.remeasuring import metrics_remeasured
+from slimline.cli.native_messages import without_native_messages
 from slimline.cli.terminal import terminal
 from slimline.errors import LineageError
 from slimline.evidence import collect, write_bundle
@@ -42,6 +54,7 @@ class AuditArguments:
       checkout: Folder of the source code; None when it is not compared.
       page: HTML file to write; None for none.
       strict: Whether undecided rules count as failures.
+      remeasure: Whether the gates' metrics are measured again.
     """
 
     path: Path
@@ -53,6 +66,7 @@ class AuditArguments:
     checkout: Path | None
     page: Path | None = None
     strict: bool = False
+    remeasure: bool = False
 
 
 def audit_path(arguments: AuditArguments) -> AuditResult:
@@ -79,7 +93,9 @@ def audit_path(arguments: AuditArguments) -> AuditResult:
     is_root = path.name == STORE_FILE or (path / STORE_FILE).is_file()
     subject = everything(records, str(path)) if arguments.whole_store or is_root else model_at(records, path)
     case = Case(subject.records, records, keys, policy, arguments.checkout)
-    result = run_audit(case, subject.title)
+    rules = (*RULES, metrics_remeasured) if arguments.remeasure else RULES
+    with without_native_messages():
+        result = run_audit(case, subject.title, rules)
     whole = replace(result, findings=(*subject.findings, *result.findings))
     if arguments.page is not None:
         arguments.page.write_text(render_audit(whole, subject.records, strict=arguments.strict))
