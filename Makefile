@@ -26,10 +26,12 @@ format: $(ENV)
 bench: $(ENV)
 	$(BIN)/python -m benchmarks
 
-# No index addresses are written: whoever installs chooses the index.
+# No index addresses are written: whoever installs chooses the index. The image gets what pipelines need to run, no more.
+LOCK := pip compile --quiet --python-version 3.11 --no-emit-index-url --no-header --generate-hashes pyproject.toml
 lock: | $(BIN)/uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header \
-		--all-extras --generate-hashes pyproject.toml --output-file requirements.lock
+	$(BIN)/uv $(LOCK) --universal --all-extras --output-file requirements.lock
+	$(BIN)/uv $(LOCK) --python-platform x86_64-manylinux_2_36 --constraint requirements.lock \
+		$(addprefix --extra=,tfx kubeflow pipelines litert-quantizer micro ethos-u) --output-file deploy/runtime.lock
 
 # What was run stays: slimline-runs holds models, and the record of where they came from.
 clean:

@@ -68,7 +68,7 @@ if [ "$(cat .venv/.made 2>/dev/null)" != "$here" ] ||
     rm -rf .venv
 fi
 rm -f .venv/.made
-echo "Making .venv with $("$python" --version): about 260 packages, 7 GB with uv's cache, one to five minutes the first time ..."
+echo "Making .venv with $("$python" --version): about 320 packages, 7 GB with uv's cache, one to five minutes the first time ..."
 [ -d .venv ] || "$python" -m venv .venv
 
 uv_version=$(sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements.lock)
@@ -78,7 +78,8 @@ if [ -z "${UV_DEFAULT_INDEX:-}${UV_INDEX_URL:-}" ]; then
     index=${PIP_INDEX_URL:-$(.venv/bin/python -m pip config get global.index-url 2>/dev/null || true)}
     [ -z "$index" ] || export UV_DEFAULT_INDEX="$index"
 fi
-UV_LINK_MODE=${UV_LINK_MODE:-copy} .venv/bin/uv pip sync --python .venv/bin/python --require-hashes requirements.lock
+UV_LINK_MODE=${UV_LINK_MODE:-copy} .venv/bin/uv pip sync --python .venv/bin/python --require-hashes \
+    --build-constraints requirements.lock requirements.lock
 .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
 # Written beside and renamed: a mark is whole too.
 printf '%s' "$here" >.venv/.made.new

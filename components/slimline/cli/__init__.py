@@ -9,6 +9,7 @@ import typer
 
 from slimline.cli.app import app
 from slimline.cli.exit_codes import BAD_INPUT, FAILED
+from slimline.cli.extras import is_known, missing
 from slimline.errors import SlimlineError
 from slimline.plain_text import plain
 from slimline.running.endings import ProcessFailedError, SignalledError
@@ -20,6 +21,10 @@ def main() -> None:
         app()
     except SlimlineError as error:
         _complain(str(error), BAD_INPUT)
+    except ModuleNotFoundError as error:
+        if not is_known(error.name or ""):
+            raise
+        _complain(str(missing(error.name or "")), BAD_INPUT)
     except SignalledError as error:
         _complain(f"Ended by {error}: what was running is recorded as failed.", FAILED)
     except ProcessFailedError as error:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from slimline.cli.exit_codes import NOT_GOOD_ENOUGH, OK, UNDECIDED
+from slimline.cli.extras import require
 from slimline.cli.options import JsonOption, MetadataHostOption, MetadataOption
 from slimline.cli.pairs import pairs, shapes
 from slimline.core.schemes import BackendName, Data, EndType, Keep, OnLostGain, Priority, SchemeOrAuto, Target
@@ -237,6 +238,7 @@ def _run(pipeline: str, runner: Runner, root: Path | None, as_json: bool) -> Non
     from slimline.cli.results import print_outcome
 
     check_name(pipeline)
+    require("tfx", "ml_metadata")
     folder = (root or _RUNS_FOLDER / pipeline.replace(":", ".")).resolve()
     outcome = follow(Request(pipeline, str(folder), runner=runner), folder)
     if as_json:

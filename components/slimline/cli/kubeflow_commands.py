@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from slimline.cli.extras import require
 from slimline.cli.pairs import pairs
 from slimline.cli.terminal import terminal
 from slimline.errors import PipelineError
@@ -52,6 +53,7 @@ def compile_(
     from slimline.cli.compiling import compile_to_file, parse_key, parse_resources, parse_toleration, parse_volume
     from slimline.kubeflow.options import CompileOptions
 
+    require("tfx", "kfp")
     check_name(pipeline)
     if image is None:
         raise PipelineError(
