@@ -236,7 +236,8 @@ class _Rebuilder:
 def _full_config(layer: tf_keras.layers.Layer) -> dict[str, Any]:
     """Returns a layer's configuration, with the vocabulary that after loading is in a table only."""
     config: dict[str, Any] = layer.get_config()
-    if "vocabulary" in config and not isinstance(config["vocabulary"], str) and lookup_tables(layer):
+    # One that was adapted counts its table among its weights, which are copied.
+    if "vocabulary" in config and not layer.get_weights() and lookup_tables(layer):
         words = layer.get_vocabulary(include_special_tokens=False)
         config["vocabulary"] = words or config["vocabulary"]
     return config
