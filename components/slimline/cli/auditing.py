@@ -23,6 +23,7 @@ from slimline.audit.findings import Status, count_statuses
 from slimline.audit.rules.remeasuring import metrics_remeasured
 from slimline.cli.native_messages import without_native_messages
 from slimline.cli.terminal import terminal
+from slimline.core.atomic_write import write_file
 from slimline.errors import LineageError
 from slimline.evidence import collect, write_bundle
 from slimline.lineage.store import STORE_FILE, find_store_file, open_server, open_store, sqlite_config
@@ -98,7 +99,7 @@ def audit_path(arguments: AuditArguments) -> AuditResult:
         result = run_audit(case, subject.title, rules)
     whole = replace(result, findings=(*subject.findings, *result.findings))
     if arguments.page is not None:
-        arguments.page.write_text(render_audit(whole, subject.records, strict=arguments.strict))
+        write_file(arguments.page, render_audit(whole, subject.records, strict=arguments.strict).encode())
     return whole
 
 

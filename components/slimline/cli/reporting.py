@@ -42,6 +42,8 @@ def write_report(path: Path, output: Path | None) -> Path:
     Raises:
       LineageError: There is no evaluation, it is of another version, or there is no folder to write to.
     """
+    from jinja2 import UndefinedError
+
     from slimline.report.page import write_page
 
     source = find_evaluation(path)
@@ -49,7 +51,15 @@ def write_report(path: Path, output: Path | None) -> Path:
     target = output or source.with_name(file_names.EVALUATION_PAGE)
     if not target.parent.is_dir():
         raise LineageError(f"--output {target}, whose folder is not there", "a folder to write to", "make it first")
-    write_page(evaluation, target)
+    try:
+        write_page(evaluation, target)
+    # The version is right, so that somebody changed it by hand, or cut it off.
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, UndefinedError) as error:
+        raise LineageError(
+            f"{source}, in which something is missing or of another kind: {error!r}",
+            f"an {file_names.EVALUATION} as it was written",
+            "validate again",
+        ) from error
     return target
 
 

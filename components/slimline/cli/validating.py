@@ -139,13 +139,28 @@ def _evaluate(arguments: ValidateArguments, files: tuple[str, ...]) -> dict[str,
 
 
 def _scheme(path: Path) -> str:
-    """Returns the scheme that the report beside a file names; empty when there is none."""
+    """Returns the scheme that the report beside a file names; empty when there is none.
+
+    Raises:
+      ModelError: The report is broken.
+    """
     folders = [path, *path.parents][:3]
     reports = [folder / file_names.QUANTIZATION_REPORT for folder in folders if folder.is_dir()]
     for report in reports:
         if report.is_file():
-            return str(json.loads(report.read_text())["scheme"])
+            return _read_scheme(report)
     return ""
+
+
+def _read_scheme(report: Path) -> str:
+    try:
+        return str(json.loads(report.read_text())["scheme"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"{report}, which is no report of a Quantizer: {error!r}",
+            "the report as it was written",
+            "quantize again, or give the .tflite file from a folder of its own",
+        ) from error
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

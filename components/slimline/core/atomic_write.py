@@ -1,18 +1,22 @@
-"""Writes a folder beside its place and moves it there when it is complete: nothing half-written is ever seen."""
+"""Writes beside the place and moves there what is complete: nothing half-written is ever seen.
+
+What is written first has a name of its own each time, so that two writers never touch one another's.
+"""
 
 import errno
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import tensorflow as tf
-
 from slimline.errors import PipelineError
 
 # How C and Python word it when a disk, a quota or a limit on files is full; TensorFlow hands the words on.
 _NO_SPACE = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+# File systems end names at 255 bytes, and a character may take four.
+_MAX_NAME_CHARS = 40
 
 
 @contextmanager
@@ -22,10 +26,9 @@ def staged_folder(target: Path) -> Iterator[Path]:
     After an exception nothing of it is at `target`.
 
     Raises:
-      PipelineError: There is no space left, or the folder can't be made.
+      PipelineError: There is no space left, the folder can't be made, or another process wrote it meanwhile.
     """
-    staging = target.with_name(f".{target.name}.partial")
-    shutil.rmtree(staging, ignore_errors=True)
+    staging = _staging(target)
     try:
         staging.mkdir(parents=True)
     except OSError as error:
@@ -33,15 +36,65 @@ def staged_folder(target: Path) -> Iterator[Path]:
             f"no folder {target} can be made: {error}", "a place to write to", "choose another"
         ) from error
     try:
-        yield staging
-        target.mkdir(parents=True, exist_ok=True)
-        for path in staging.iterdir():
-            path.rename(target / path.name)
-    except (OSError, tf.errors.OpError) as error:
-        if any(words in str(error) for words in _NO_SPACE):
-            raise PipelineError(
-                f"no space to write {target}: {error}", "space for the model", "free some, or choose another root"
-            ) from error
-        raise
+        with _space_for(target):
+            yield staging
+            _move(staging, target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def write_file(target: Path, content: bytes) -> None:
+    """Writes a file, or leaves the one that is there as it is.
+
+    Raises:
+      PipelineError: There is no space left.
+    """
+    if target.exists() and not target.is_file():
+        # A pipe or a device, which is written to and not replaced.
+        with _space_for(target):
+            target.write_bytes(content)
+        return
+    # What a link leads to is replaced, and not the link.
+    target = target.resolve()
+    staging = _staging(target)
+    try:
+        with _space_for(target):
+            with staging.open("xb") as stream:
+                stream.write(content)
+                # Some file systems find out only now that they are full.
+                os.fsync(stream.fileno())
+            staging.replace(target)
+    finally:
+        staging.unlink(missing_ok=True)
+
+
+def _staging(target: Path) -> Path:
+    return target.with_name(f".{target.name[:_MAX_NAME_CHARS]}.{secrets.token_hex(8)}.partial")
+
+
+def _move(staging: Path, target: Path) -> None:
+    if target.exists():
+        for path in staging.iterdir():
+            path.rename(target / path.name)
+        return
+    try:
+        staging.rename(target)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        raise PipelineError(
+            f"{target}, which another process wrote meanwhile", "a folder of this run alone", "choose another"
+        ) from error
+
+
+@contextmanager
+def _space_for(target: Path) -> Iterator[None]:
+    try:
+        yield
+    # TensorFlow's errors are no OSErrors, and to import it for their sake would take seconds.
+    except Exception as error:
+        if isinstance(error, PipelineError) or not any(words in str(error) for words in _NO_SPACE):
+            raise
+        raise PipelineError(
+            f"no space to write {target}: {error}", "space for it", "free some, or choose another place"
+        ) from error

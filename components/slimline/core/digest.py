@@ -59,12 +59,14 @@ def model_digest(path: Path) -> str:
 
     Raises:
       FileNotFoundError: There is nothing.
-      ModelError: The folder can't be identified, see `folder_digest`.
+      ModelError: It is a pipe or a device, or the folder can't be identified, see `folder_digest`.
     """
     if not path.exists():
         raise FileNotFoundError(path)
     if path.is_file():
         return file_digest(path)
+    if not path.is_dir():
+        raise ModelError(f"{path}, which is no file and no folder", "a model's file or folder", "check the path")
     serving = path / file_names.SERVING_FOLDER
     folder = serving if serving.is_dir() else path
     tflite = folder / file_names.TFLITE

@@ -8,6 +8,7 @@ import yaml
 from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRunner, KubeflowV2DagRunnerConfig
 from tfx.orchestration.pipeline import Pipeline
 
+from slimline.core.atomic_write import write_file
 from slimline.errors import PipelineError
 from slimline.kubeflow.carrier import platform_document, write_options
 from slimline.kubeflow.entrypoint import COMMAND
@@ -39,7 +40,7 @@ def compile_pipeline(pipeline: Pipeline, output: Path, options: CompileOptions) 
     labels = executor_labels(specification)
     written = write_options([name for name in ids if name in labels], options)
     complete(specification, written, always_run(pipeline, options), data_readers(pipeline), options)
-    _write(output, _documents(specification, platform_document(written, labels), options, _root(pipeline)))
+    write_file(output, _documents(specification, platform_document(written, labels), options, _root(pipeline)).encode())
 
 
 def _root(pipeline: Pipeline) -> str:
@@ -64,12 +65,3 @@ def _documents(specification: Json, platform: Json | None, options: CompileOptio
     if options.format == "manifest":
         documents = pipeline_resources(specification, platform, options.namespace, options.version)
     return "---\n".join(yaml.safe_dump(document, sort_keys=True) for document in documents)
-
-
-def _write(output: Path, text: str) -> None:
-    partial = output.with_name(f".partial-{output.name}")
-    try:
-        partial.write_text(text)
-        partial.rename(output)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from slimline.core.atomic_write import write_file
 from slimline.errors import PipelineError
 from slimline.kubeflow.compiled_file import CompiledFile, parameter_values, producers, read_compiled
 from slimline.kubeflow.conditions import is_triggered
@@ -175,6 +176,4 @@ class _Run:
 
     def _write_state(self, done: Mapping[str, Json]) -> None:
         content = {"specification": self._compiled.specification, "parameters": self._parameters, "done": done}
-        partial = self._folder / f"{_STATE}.partial"
-        partial.write_text(json.dumps(content))
-        partial.replace(self._folder / _STATE)
+        write_file(self._folder / _STATE, json.dumps(content).encode())

@@ -7,6 +7,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from slimline.core.atomic_write import write_file
 from slimline.plain_text import plain_values
 from slimline.report import summary
 from slimline.report.figures import draw_slices, draw_trade_off, limits_by_slice
@@ -17,13 +18,16 @@ _MAX_OPERATIONS = 200
 
 
 def write_page(evaluation: Mapping[str, Any], path: Path) -> None:
-    """Writes an evaluation as a page.
+    """Writes an evaluation as a page; a page that is there stays until the new one is complete.
 
     Args:
       evaluation: Content of `evaluation.json`.
       path: The file to write.
+
+    Raises:
+      PipelineError: There is no space left.
     """
-    path.write_text(render(evaluation), encoding="utf-8")
+    write_file(path, render(evaluation).encode())
 
 
 def render(evaluation: Mapping[str, Any]) -> str:

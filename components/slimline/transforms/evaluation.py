@@ -115,23 +115,25 @@ def open_evaluator(job: EvaluationJob) -> Evaluator:
     Raises:
       ModelError: The baseline can't be loaded.
     """
-    if job not in _open:
-        close_evaluators()
-        config = GateConfig.from_json(job.config)
-        baseline = load_model(local_copy(job.baseline), config.custom_objects)
-        candidates = [read_candidate(*candidate) for candidate in job.candidates]
-        _open[job] = Evaluator(
-            baseline, candidates, config, load_schema(job.schema), ExamplesConfig.from_json(job.data)
-        )
-    return _open[job]
+    with _one_at_a_time:
+        if job not in _open:
+            close_evaluators()
+            config = GateConfig.from_json(job.config)
+            baseline = load_model(local_copy(job.baseline), config.custom_objects)
+            candidates = [read_candidate(*candidate) for candidate in job.candidates]
+            _open[job] = Evaluator(
+                baseline, candidates, config, load_schema(job.schema), ExamplesConfig.from_json(job.data)
+            )
+        return _open[job]
 
 
 @atexit.register
 def close_evaluators() -> None:
-    """Ends the candidates' processes of this process's evaluators."""
-    for evaluator in _open.values():
-        evaluator.close()
-    _open.clear()
+    """Ends the candidates' processes of this process's evaluators, once nobody counts with them any more."""
+    with _one_at_a_time:
+        for evaluator in _open.values():
+            evaluator.close()
+        _open.clear()
 
 
 def read_candidate(name: str, scheme: str, uri: str) -> Candidate:
@@ -148,18 +150,29 @@ def local_copy(uri: str) -> Path:
     """Returns a folder on this machine; a remote one is copied into a temporary folder, once for the process."""
     if "://" not in uri:
         return Path(uri)
-    if uri not in _copies:
-        _copies[uri] = tempfile.TemporaryDirectory()
-        _copy(uri.rstrip("/"), _copies[uri].name)
-    return Path(_copies[uri].name)
+    with _one_at_a_time:
+        if uri not in _copies:
+            folder = tempfile.TemporaryDirectory()
+            try:
+                _copy(uri.rstrip("/"), folder.name)
+            except BaseException:
+                # Half a folder may be a model of its own, and would be what the next call gets.
+                folder.cleanup()
+                raise
+            _copies[uri] = folder
+        return Path(_copies[uri].name)
 
 
 def _copy(source: str, target: str) -> None:
-    for folder, _, files in tf.io.gfile.walk(source):
+    for folder, _, files in tf.io.gfile.walk(source, onerror=_refuse):
         inner = f"{target}{folder.removeprefix(source)}"
         tf.io.gfile.makedirs(inner)
         for name in files:
             tf.io.gfile.copy(f"{folder.rstrip('/')}/{name}", f"{inner}/{name}", overwrite=True)
+
+
+def _refuse(error: tf.errors.OpError) -> None:
+    raise error
 
 
 def write_counts(accumulator: Accumulator, path: str) -> None:

@@ -6,6 +6,7 @@ are compared before any training starts.
 
 from collections.abc import Mapping
 from math import prod
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import tensorflow as tf
@@ -28,7 +29,9 @@ def load_schema(path: str) -> schema_pb2.Schema:
     Raises:
       ExamplesError: There is no such file, or it is no schema.
     """
-    if not tf.io.gfile.exists(path):
+    # To read a pipe or a device would take forever.
+    is_special = "://" not in path and Path(path).exists() and not Path(path).is_file()
+    if is_special or not tf.io.gfile.exists(path) or tf.io.gfile.isdir(path):
         raise ExamplesError(
             f"no file {path}",
             "a schema.pbtxt",

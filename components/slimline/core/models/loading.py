@@ -7,6 +7,7 @@ its training, but not pruned, clustered or trained further.
 
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ import h5py
 import keras
 import tensorflow as tf
 import tf_keras
+from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
 from slimline.core.internals.keras2 import forget_outside_graph, is_functional
@@ -30,6 +32,11 @@ _REMEDY = "export a functional or Sequential model: `model.save(fn_args.serving_
 WAY_OUT = (
     "write the Keras model beside it, which is then taken instead: "
     "`model.save(f'{fn_args.serving_model_dir}/model.keras')`"
+)
+# What TensorFlow, Keras, zip and HDF5 raise at files that are cut off or are something else.
+_UNREADABLE = (
+    *(OSError, ValueError, TypeError, LookupError, AttributeError, AssertionError, RuntimeError, ImportError),
+    *(tf.errors.OpError, zipfile.BadZipFile, zlib.error, EOFError),
 )
 
 
@@ -51,14 +58,19 @@ class SavedModelGraph:
       output_names: Names of the outputs.
 
     Raises:
-      ModelError: It has no signature that takes tensors.
+      ModelError: It can't be loaded, or has no signature that takes tensors.
     """
 
     def __init__(self, path: Path, reason: str) -> None:
         self.name = path.name
         self.reason = reason
         # Keeps the variables alive that the signature uses.
-        self._model = tf.saved_model.load(str(path))
+        try:
+            self._model = tf.saved_model.load(str(path))
+        except _UNREADABLE as error:
+            raise ModelError(
+                f"{path} could not be loaded: {error}", "a SavedModel", "export the model again"
+            ) from error
         self._function = _tensor_signature(self._model.signatures, path)
         inputs = self._function.structured_input_signature[1]
         self.input_names = list(inputs)
@@ -140,7 +152,7 @@ def load_model(folder: Path, custom_objects: str | None = None) -> TrainedModel:
     try:
         with tf_keras.utils.custom_object_scope(dict(objects)):
             model = tf_keras.models.load_model(found.path)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except _UNREADABLE as error:
         raise ModelError(
             f"{found.path} could not be loaded: {error}",
             "a model that tf_keras can load",
@@ -202,10 +214,12 @@ def _find(folder: Path) -> _Found:
         raise ModelError(f"no folder {place}", "a model", "check the path, and that the Trainer wrote a model")
     if place.is_file():
         return _Found(place, _file_kind(place))
-    files = sorted(path for pattern in _KERAS_FILES for path in place.glob(pattern))
+    if not place.is_dir():
+        raise ModelError(f"{place}, which is no file and no folder", "a model", "check the path")
+    files = sorted(path for pattern in _KERAS_FILES for path in place.glob(pattern) if path.is_file())
     if len(files) == 1:
         return _Found(files[0], _file_kind(files[0]))
-    if not files and (place / "saved_model.pb").exists():
+    if not files and (place / "saved_model.pb").is_file():
         return _Found(place, "saved_model" if _has_keras_metadata(place) else "graph")
     listing = ", ".join(sorted(path.name for path in place.iterdir())) or "nothing"
     raise ModelError(f"{place} holds {listing}", "one SavedModel, .keras or .h5 file", _REMEDY)
@@ -215,7 +229,10 @@ def _has_keras_metadata(place: Path) -> bool:
     """Returns whether a SavedModel has the configuration of its layers: before TensorFlow 2.5 it lay in the graph."""
     if (place / "keras_metadata.pb").exists():
         return True
-    content = saved_model_pb2.SavedModel.FromString((place / "saved_model.pb").read_bytes())
+    try:
+        content = saved_model_pb2.SavedModel.FromString((place / "saved_model.pb").read_bytes())
+    except DecodeError as error:
+        raise ModelError(f"{place} could not be loaded: {error}", "a SavedModel", "export the model again") from error
     return any(
         node.user_object.identifier.startswith(_KERAS_MODELS) and node.user_object.metadata
         for graph in content.meta_graphs
@@ -225,6 +242,13 @@ def _has_keras_metadata(place: Path) -> bool:
 
 def _file_kind(path: Path) -> str:
     """Tells by the version inside of a file whether Keras 2 or Keras 3 wrote it."""
+    try:
+        return _version_kind(path)
+    except _UNREADABLE as error:
+        raise ModelError(f"{path} could not be read: {error}", "a model that Keras saved", _REMEDY) from error
+
+
+def _version_kind(path: Path) -> str:
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             if "metadata.json" not in archive.namelist():

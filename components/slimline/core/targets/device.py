@@ -6,6 +6,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
@@ -47,7 +48,8 @@ def read_measurement(path: str, size_bytes: int | None) -> DeviceMeasurement:
     Raises:
       ConfigError: There is no such file, it is no result of the benchmark, or it is that of another model.
     """
-    if not tf.io.gfile.exists(path) or tf.io.gfile.isdir(path):
+    is_special = "://" not in path and Path(path).exists() and not Path(path).is_file()
+    if is_special or not tf.io.gfile.exists(path) or tf.io.gfile.isdir(path):
         raise ConfigError(f"no file {path}", "a result of LiteRT's benchmark", "correct device.measurements")
     with tf.io.gfile.GFile(path, "rb") as stream:
         text = stream.read()
