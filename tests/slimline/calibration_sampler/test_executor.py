@@ -21,7 +21,7 @@ from tests.artifacts import examples_artifact, model_artifact, output, schema_ar
 from tests.conftest import example, write_records
 from tests.records import tf_example
 
-WRITTEN = {file_names.CALIBRATION_RECORDS, file_names.CALIBRATION_MANIFEST}
+WRITTEN = {file_names.CALIBRATION_RECORDS, file_names.CALIBRATION_MANIFEST, "steps.jsonl"}
 SMALL: dict[str, Any] = {"num_records": 4}
 # Four good records for each check to spoil.
 GOOD = [tf_example(age=number, size=0.5 * number) for number in range(4)]
