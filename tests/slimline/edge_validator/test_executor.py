@@ -181,11 +181,16 @@ def test_only_whole_outputs_are_left(validated):
     assert sorted(
         str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()
     ) == [
+        "blessed_model/Format-Serving/steps.jsonl",
         "blessed_model/Format-Serving/tflite",
+        "blessed_model/steps.jsonl",
         "blessing/BLESSED",
+        "blessing/steps.jsonl",
         "evaluation/evaluation.html",
         "evaluation/evaluation.json",
+        "evaluation/steps.jsonl",
         "infra_blessing/INFRA_BLESSED",
+        "infra_blessing/steps.jsonl",
     ]
     assert not [path for path in tmp_path.rglob("*") if "partial" in path.name]
     assert not evaluations._open
@@ -300,7 +305,7 @@ def test_side_files_ship_when_their_digests_are_recorded_and_nothing_else_does(i
     (serving(tmp_path) / "link").symlink_to("/etc/passwd")
     validate(inputs, tmp_path / "out")
     shipped = sorted(path.name for path in serving(tmp_path / "out", "blessed_model").iterdir())
-    assert shipped == ["io_spec.json", "tflite"]
+    assert shipped == ["io_spec.json", "steps.jsonl", "tflite"]
 
 
 def test_files_that_are_not_the_recorded_ones_reject_their_candidate(inputs, tmp_path, converted):
@@ -349,7 +354,9 @@ def test_a_second_run_on_the_same_outputs_leaves_nothing_that_contradicts_it(inp
     properties = {"data": ExamplesConfig(label_key="digit").to_json(), "candidate_names": json.dumps(["plain", "half"])}
     for config in (LENIENT, STRICT):
         EdgeValidatorExecutor().Do(inputs, outputs, {**properties, "config": config.to_json()})
-        names = sorted(path.name for path in (tmp_path / "out").rglob("*") if path.is_file())
+        found = [path.name for path in (tmp_path / "out").rglob("*") if path.is_file()]
+        names = sorted(name for name in found if name != "steps.jsonl")
+        assert found.count("steps.jsonl") == (4 if config is STRICT else 5)
         common = ["evaluation.html", "evaluation.json"]
         if config is STRICT:
             assert names == ["INFRA_NOT_BLESSED", "NOT_BLESSED", "NOT_BLESSED", *common]

@@ -97,7 +97,8 @@ def test_the_file_its_ends_and_its_report_lie_beside_one_another(backend, inputs
     quantized, folder = run(inputs, tmp_path, config)
     report, content = report_in(folder), read_tflite(folder)
     spec = json.loads((folder / "Format-Serving" / file_names.IO_SPEC).read_text())
-    assert {path.name for path in folder.iterdir()} == {"Format-Serving", file_names.QUANTIZATION_REPORT} | (
+    beside = {"Format-Serving", "steps.jsonl", file_names.QUANTIZATION_REPORT}
+    assert {path.name for path in folder.iterdir()} == beside | (
         {file_names.GAINS} if (folder / file_names.GAINS).exists() else set()
     )
     assert {path.name for path in (folder / "Format-Serving").iterdir()} == {"tflite", file_names.IO_SPEC}
