@@ -65,7 +65,8 @@ def test_quantizing_gives_the_same_files(quantized, model, schema, folder, tmp_p
             label_key="digit",
         )
     )
-    names = sorted(path.relative_to(folder / "quantized") for path in (folder / "quantized").rglob("*"))
+    written = (path for path in (folder / "quantized").rglob("*") if path.name != "steps.jsonl")
+    names = sorted(path.relative_to(folder / "quantized") for path in written)
     assert names == sorted(path.relative_to(tmp_path / "out") for path in (tmp_path / "out").rglob("*"))
     files = [name for name in names if (folder / "quantized" / name).is_file()]
     assert len(files) == 4
