@@ -10,6 +10,8 @@ from slimline.lineage.graph import ArtifactNode, to_node
 from slimline.names import metadata_keys
 
 _MODEL_TYPES = ("Model", "PushedModel")
+# They carry the digest of the model that they bless: statements about the model, not the model.
+_BLESSING_TYPES = ("ModelBlessing", "InfraBlessing")
 
 
 def digest_of(path: Path) -> str:
@@ -35,8 +37,7 @@ def find_by_content(store: MetadataStore, path: Path) -> list[ArtifactNode]:
     digest = digest_of(path)
     artifacts = [to_node(artifact) for artifact in store.get_artifacts()]
     recorded = [node for node in artifacts if node.properties.get(metadata_keys.CONTENT_DIGEST) == digest]
-    # A blessing carries the digest of the model it blesses: it is a statement about the model, not the model.
-    matches = [node for node in recorded if node.type != "ModelBlessing"] or [
+    matches = [node for node in recorded if node.type not in _BLESSING_TYPES] or [
         node for node in artifacts if node.type in _MODEL_TYPES and _holds(node, digest)
     ]
     if not matches:

@@ -10,6 +10,15 @@ def test_a_pushed_folder_is_found_as_the_blessed_model(recorder, recorded, tmp_p
     assert [node.id for node in found] == [recorded["quantized"], recorded["blessed"]]
 
 
+def test_no_blessing_is_ever_the_answer_however_late_it_was_recorded(recorder, recorded, tmp_path):
+    digest = model_digest(tmp_path / "serving" / "1")
+    for kind in ("ModelBlessing", "InfraBlessing"):
+        recorder.artifact(kind, tmp_path / kind, blessed=1, content_digest=digest)
+    found = find_by_content(recorder.store, tmp_path / "serving" / "1")
+    assert [node.type for node in found] == ["Model", "Model"]
+    assert found[-1].id == recorded["blessed"]
+
+
 def test_a_file_is_found_wherever_it_lies(recorder, recorded, tmp_path):
     elsewhere = tmp_path / "elsewhere.tflite"
     elsewhere.write_bytes(b"model")
