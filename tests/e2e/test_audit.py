@@ -7,6 +7,8 @@ import json
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -214,6 +216,7 @@ def test_a_policy_is_held_against_every_gate_and_step(root):
 
 def test_the_code_of_the_steps_is_compared_with_a_checkout(root, tmp_path):
     assert audit(root, checkout=Path(__file__).parents[2])[Status.FAIL] == set()
+    (tmp_path / "other.py").write_text("")
     assert audit(root, checkout=tmp_path)[Status.FAIL] == {"code-as-checkout"}
 
 
@@ -261,3 +264,33 @@ def test_metrics_measured_again_are_those_recorded_and_an_edited_one_is_not(root
     again = [finding for finding in found["findings"] if finding["rule"] == "metrics-remeasured"]
     assert (code, [finding["status"] for finding in again]) == (3, ["FAIL"])
     assert evaluation["candidates"][0]["name"] in again[0]["text"]
+
+
+FORGET = "delete from ArtifactProperty where name in ('step_digest', 'manifest_digest')"
+
+
+def test_a_step_of_which_row_and_statement_were_removed_is_found(root):
+    folder = the(root, "artifacts/Quantizer-int8/quantized_model/*")
+    (folder / "steps.jsonl").unlink()
+    sql(root, f"{FORGET} and artifact_id = (select id from Artifact where uri like '%Quantizer-int8/quantized_model%')")
+    flip(folder / "Format-Serving" / "tflite")
+    assert "statements-as-recorded" in audit(root)[Status.FAIL]
+
+
+def test_a_run_without_any_statement_is_not_recorded_and_no_key_accepts_it(root, keys):
+    sql(root, FORGET)
+    for chain in root.rglob("steps.jsonl"):
+        chain.unlink()
+    found = audit(root)
+    assert "statements-as-recorded" in found[Status.NOT_RECORDED]
+    assert "limits-fixed-before" in found[Status.NOT_RECORDED]
+    keys("a")
+    signed = audit(root, keys=(load_public_key(keys("a").with_suffix(".pub")),))
+    assert "statements-as-recorded" in signed[Status.FAIL]
+
+
+def test_places_that_are_not_there_are_refused(root, tmp_path):
+    for option in ("--page", "--checkout", "--policy", "--key"):
+        command = [sys.executable, "-m", "slimline", "audit", str(root), option, str(tmp_path / "none" / "x")]
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        assert (ran.returncode, "Traceback" in ran.stderr) == (2, False), ran.stderr

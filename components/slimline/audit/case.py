@@ -114,6 +114,17 @@ class Case:
         found = (e for _, e in sorted(self.records.executions.items()) if e.is_complete)
         return [execution for execution in found if execution.type.rpartition(".")[2] == name]
 
+    def is_ours(self, artifact: ArtifactNode) -> bool:
+        """Whether a component of Slimline made an artifact, by the class path of its execution."""
+        maker = self.everything.producers.get(artifact.id)
+        return maker is not None and maker.is_complete and maker.type.startswith("slimline.")
+
+    @cached_property
+    def recording_runs(self) -> set[str]:
+        """The names of the runs in which some step left a statement."""
+        recorded = (n for n in self.everything.artifacts.values() if n.properties.get(metadata_keys.STEP_DIGEST))
+        return {self.everything.producers[node.id].run for node in recorded if node.id in self.everything.producers}
+
     @cached_property
     def gates(self) -> list[Execution]:
         """The audited runs of EdgeValidator, found by what they put out."""

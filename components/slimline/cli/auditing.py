@@ -83,6 +83,8 @@ def audit_path(arguments: AuditArguments) -> AuditResult:
         raise LineageError(f"nothing at {path}", "a model's file or folder, or a run's root", "check the path")
     if arguments.metadata and arguments.host:
         raise LineageError("both --metadata and --metadata-host", "one store", "leave one of them out")
+    if arguments.checkout and not any(arguments.checkout.rglob("*.py")):
+        raise LineageError(f"no code in --checkout {arguments.checkout}", "Slimline's source code", "check the path")
     policy = read_policy(arguments.policy) if arguments.policy else None
     keys = tuple(load_public_key(key) for key in arguments.keys)
     if arguments.host:

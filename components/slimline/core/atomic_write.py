@@ -47,8 +47,10 @@ def write_file(target: Path, content: bytes) -> None:
     """Writes a file, or leaves the one that is there as it is.
 
     Raises:
-      PipelineError: There is no space left.
+      PipelineError: There is no folder for it, or no space left.
     """
+    if not target.parent.is_dir():
+        raise PipelineError(f"no folder {target.parent} to write {target.name} in", "a folder", "make it first")
     if target.exists() and not target.is_file():
         # A pipe or a device, which is written to and not replaced.
         with _space_for(target):

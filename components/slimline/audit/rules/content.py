@@ -54,6 +54,20 @@ def statements_as_recorded(case: Case) -> Iterator[Finding]:
         elif not digest and case.chain(node) and node.type != "PushedModel":
             text = "there are statements beside it, and the store names none: its row was changed"
             yield Finding(rule, Status.FAIL, subject, text, node.id)
+        elif not digest and case.is_ours(node):
+            yield _without_statement(case, rule, node)
+
+
+def _without_statement(case: Case, rule: str, node: ArtifactNode) -> Finding:
+    """Judges what a component of Slimline wrote, and says nothing about: versions of the past recorded nothing."""
+    subject = case.describe(node)
+    maker = case.everything.producers[node.id]
+    if case.keys:
+        return Finding(rule, Status.FAIL, subject, "it has no statement that could be signed", node.id)
+    if maker.run in case.recording_runs:
+        text = "it has no statement, and other steps of its run have: both the row and the file were changed"
+        return Finding(rule, Status.FAIL, subject, text, node.id)
+    return Finding(rule, Status.NOT_RECORDED, subject, "no step of its run left a statement", node.id)
 
 
 def inputs_at_use(case: Case) -> Iterator[Finding]:
