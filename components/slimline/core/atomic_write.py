@@ -7,8 +7,10 @@ import errno
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 
 from slimline.errors import PipelineError
@@ -17,6 +19,8 @@ from slimline.errors import PipelineError
 _NO_SPACE = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 # File systems end names at 255 bytes, and a character may take four.
 _MAX_NAME_CHARS = 40
+# No model or page takes a day to write.
+_ABANDONED_S = 24 * 3600
 
 
 @contextmanager
@@ -71,7 +75,14 @@ def write_file(target: Path, content: bytes) -> None:
 
 
 def _staging(target: Path) -> Path:
-    return target.with_name(f".{target.name[:_MAX_NAME_CHARS]}.{secrets.token_hex(8)}.partial")
+    """Returns a place beside the target that is nobody's, and removes what writers that were killed long ago left."""
+    name = f".{target.name[:_MAX_NAME_CHARS]}"
+    siblings = list(target.parent.glob(f"{escape(name)}.*.partial")) if target.parent.is_dir() else []
+    for left in siblings:
+        with suppress(OSError):
+            if time.time() - left.lstat().st_mtime > _ABANDONED_S:
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+    return target.with_name(f"{name}.{secrets.token_hex(8)}.partial")
 
 
 def _move(staging: Path, target: Path) -> None:

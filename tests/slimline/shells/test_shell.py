@@ -1,4 +1,6 @@
+import os
 import resource
+import time
 from contextlib import contextmanager
 
 import numpy as np
@@ -69,11 +71,15 @@ def test_what_is_already_there_stays_when_the_output_fails(tmp_path):
 
 
 def test_leftovers_of_a_killed_attempt_do_not_get_into_the_output(tmp_path):
-    """It may be no leftover, but that of another writer: it stays where it is."""
-    (tmp_path / ".model.0123456789abcdef.partial").mkdir()
-    (tmp_path / ".model.0123456789abcdef.partial" / "stale").touch()
+    """A new one may be another writer's, and stays; one of yesterday is nobody's, and goes."""
+    for name, age_s in (("new", 3600), ("old", 25 * 3600)):
+        left = tmp_path / f".model.{name}.partial"
+        left.mkdir()
+        (left / "stale").touch()
+        os.utime(left, (time.time() - age_s,) * 2)
     write_model(str(tmp_path / "model"))
     assert files_below(str(tmp_path / "model")) == ["Format-Serving/tflite", "notes"]
+    assert [path.name for path in tmp_path.glob(".*")] == [".model.new.partial"]
 
 
 def test_nothing_is_at_its_place_before_all_is_written(tmp_path):
