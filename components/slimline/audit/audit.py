@@ -15,6 +15,7 @@ RULES: tuple[Rule, ...] = (
     gate.pushed_is_blessed,
     gate.nothing_beside_pushes,
     gate.blessed_is_measured,
+    decision.evaluation_is_there,
     decision.limits_fixed_before,
     decision.decision_recomputed,
     decision.evaluation_as_recorded,

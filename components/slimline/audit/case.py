@@ -1,7 +1,7 @@
 """What rules look at: the store's records, and the files they speak of, each read once."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -132,6 +132,17 @@ class Case:
         return [
             execution for execution in found if "blessing" in execution.outputs and "evaluation" in execution.outputs
         ]
+
+    @cached_property
+    def evaluations(self) -> list[tuple[Execution, Mapping[str, Any]]]:
+        """The audited gates with what they wrote in `evaluation.json`, as far as it is there and can be read."""
+        found: list[tuple[Execution, Mapping[str, Any]]] = []
+        for gate in self.gates:
+            for node in self.outputs(gate, "evaluation"):
+                content = self.json_of(node, file_names.EVALUATION)
+                if isinstance(content, dict) and isinstance(content.get("candidates"), list):
+                    found.append((gate, content))
+        return found
 
     @cached_property
     def pushes(self) -> list[tuple[Execution, ArtifactNode]]:

@@ -7,7 +7,6 @@ from typing import Any
 
 from slimline.audit.case import Case
 from slimline.audit.findings import Finding, Status
-from slimline.audit.rules.gate import read_evaluation
 from slimline.audit.snapshot import Execution
 from slimline.core.evaluation.statistics.selection import adjust
 from slimline.names import file_names, metadata_keys
@@ -17,16 +16,26 @@ _TOLERANCE = 1e-9
 _LIMITS = {"max_drop": "drop", "max_relative_drop": "relative drop", "min_value": "", "max_value": ""}
 
 
+def evaluation_is_there(case: Case) -> Iterator[Finding]:
+    """Looks for the evaluation of each gate, on which the rules about its decision stand."""
+    rule = "evaluation-is-there"
+    found = {gate.id for gate, _ in case.evaluations}
+    for gate in case.gates:
+        status, text = Status.PASS, "its evaluation.json can be read"
+        if gate.id not in found:
+            status, text = Status.INCONCLUSIVE, "its evaluation.json is missing or broken: its decision can't be judged"
+        yield Finding(rule, status, f"{gate.node} {gate.id}", text, 0, gate.id)
+
+
 def limits_fixed_before(case: Case) -> Iterator[Finding]:
     """Compares the limits of each evaluation with those that its execution was started with."""
     rule = "limits-fixed-before"
-    for gate in case.gates:
+    for gate, evaluation in case.evaluations:
         subject = f"{gate.node} {gate.id}"
-        evaluation = read_evaluation(case, gate)
         asked = _parsed(gate.parameters.get("config"))
         step = case.step_of(gate)
-        if evaluation is None or asked is None:
-            yield Finding(rule, Status.INCONCLUSIVE, subject, "evaluation or parameters are missing", 0, gate.id)
+        if asked is None:
+            yield Finding(rule, Status.INCONCLUSIVE, subject, "its parameters are missing", 0, gate.id)
             continue
         stated = step.parameters.get("config") if step else None
         if evaluation.get("config") != asked:
@@ -46,12 +55,8 @@ def limits_fixed_before(case: Case) -> Iterator[Finding]:
 def decision_recomputed(case: Case) -> Iterator[Finding]:
     """Judges every recorded bound by its limit again, and chooses again."""
     rule = "decision-recomputed"
-    for gate in case.gates:
+    for gate, evaluation in case.evaluations:
         subject = f"{gate.node} {gate.id}"
-        evaluation = read_evaluation(case, gate)
-        if evaluation is None:
-            yield Finding(rule, Status.INCONCLUSIVE, subject, "its evaluation.json is missing or broken", 0, gate.id)
-            continue
         try:
             wrong = list(_contradictions(evaluation))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -63,10 +68,7 @@ def decision_recomputed(case: Case) -> Iterator[Finding]:
 def evaluation_as_recorded(case: Case) -> Iterator[Finding]:
     """Compares decision, choice and figures in the store with evaluation.json."""
     rule = "evaluation-as-recorded"
-    for gate in case.gates:
-        evaluation = read_evaluation(case, gate)
-        if evaluation is None:
-            continue
+    for gate, evaluation in case.evaluations:
         subject = f"{gate.node} {gate.id}"
         wrong = list(_store_differences(case, gate, evaluation))
         status = Status.FAIL if wrong else Status.PASS

@@ -1,6 +1,6 @@
 """Rules on the gate: whether what was pushed is what was blessed, and what was blessed is what was measured."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from slimline.audit.case import Case, served_digests
@@ -64,12 +64,8 @@ def nothing_beside_pushes(case: Case) -> Iterator[Finding]:
 def blessed_is_measured(case: Case) -> Iterator[Finding]:
     """Follows the digest of the chosen model from its Quantizer through the evaluation to the blessed model."""
     rule = "blessed-is-measured"
-    for gate in case.gates:
+    for gate, evaluation in case.evaluations:
         subject = f"{gate.node} {gate.id}"
-        evaluation = read_evaluation(case, gate)
-        if evaluation is None:
-            yield Finding(rule, Status.INCONCLUSIVE, subject, "its evaluation.json is missing or broken", 0, gate.id)
-            continue
         blessing = next(iter(case.outputs(gate, "blessing")), None)
         is_blessed = blessing is not None and blessing.properties.get(metadata_keys.BLESSED) == 1
         chosen = evaluation.get("chosen")
@@ -124,16 +120,7 @@ def _compare(expected: dict[str, str], found: dict[str, str]) -> str:
     return "; ".join(parts)
 
 
-def read_evaluation(case: Case, gate: Execution) -> dict[str, Any] | None:
-    """Returns the evaluation of a gate; None when it is missing or broken."""
-    for node in case.outputs(gate, "evaluation"):
-        content = case.json_of(node, file_names.EVALUATION)
-        if isinstance(content, dict) and isinstance(content.get("candidates"), list):
-            return content
-    return None
-
-
-def _blessing_problems(case: Case, gate: Execution, evaluation: dict[str, Any]) -> Iterator[str]:
+def _blessing_problems(case: Case, gate: Execution, evaluation: Mapping[str, Any]) -> Iterator[str]:
     chosen = str(evaluation["chosen"])
     measured = next(
         (c.get("content_digest") for c in evaluation["candidates"] if isinstance(c, dict) and c.get("name") == chosen),

@@ -8,7 +8,6 @@ from typing import Any
 from slimline.audit.case import Case
 from slimline.audit.findings import Finding, Status
 from slimline.audit.policy import Policy
-from slimline.audit.rules.gate import read_evaluation
 from slimline.core.tflite.provenance import read_provenance_id
 from slimline.lineage.graph import ArtifactNode
 from slimline.names import file_names, metadata_keys
@@ -129,8 +128,9 @@ def _calibration_problems(case: Case, policy: Policy) -> Iterator[tuple[str, str
 
 
 def _gate_problems(case: Case, policy: Policy) -> Iterator[tuple[str, str]]:
+    evaluations = {gate.id: evaluation for gate, evaluation in case.evaluations}
     for gate in case.gates:
-        evaluation = read_evaluation(case, gate)
+        evaluation = evaluations.get(gate.id)
         config = evaluation.get("config", {}) if evaluation else json.loads(str(gate.parameters.get("config", "{}")))
         subject = f"{gate.node} {gate.id}"
         if policy.min_confidence is not None and config.get("confidence", 0) < policy.min_confidence:

@@ -2,12 +2,11 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from slimline.audit.case import Case
 from slimline.audit.findings import Finding, Status
-from slimline.audit.rules.gate import read_evaluation
 from slimline.audit.snapshot import Execution
 from slimline.errors import SlimlineError
 from slimline.names import metadata_keys
@@ -23,12 +22,8 @@ def metrics_remeasured(case: Case) -> Iterator[Finding]:
 
     It loads TensorFlow and takes as long as the gate did; `--remeasure` asks for it.
     """
-    for gate in case.gates:
+    for gate, evaluation in case.evaluations:
         subject = f"{gate.node} {gate.id}"
-        evaluation = read_evaluation(case, gate)
-        if evaluation is None:
-            yield Finding(RULE, Status.INCONCLUSIVE, subject, "its evaluation.json is missing or broken", 0, gate.id)
-            continue
         try:
             measured = _measure(case, gate)
         except (SlimlineError, OSError, LookupError, ValueError) as error:
@@ -68,7 +63,7 @@ def _measure(case: Case, gate: Execution) -> dict[str, Any]:
     return measured
 
 
-def _differences(recorded: dict[str, Any], measured: dict[str, Any]) -> Iterator[str]:
+def _differences(recorded: Mapping[str, Any], measured: dict[str, Any]) -> Iterator[str]:
     if recorded["num_examples"] != measured["num_examples"]:
         yield f"{recorded['num_examples']} examples were recorded, and there are {measured['num_examples']}"
     now = {candidate["name"]: candidate for candidate in measured["candidates"]}
