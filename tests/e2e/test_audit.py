@@ -289,6 +289,21 @@ def test_a_run_without_any_statement_is_not_recorded_and_no_key_accepts_it(root,
     assert "statements-as-recorded" in signed[Status.FAIL]
 
 
+def test_a_step_that_is_made_to_look_like_another_tools_is_found(root):
+    folder = the(root, "artifacts/Quantizer-int8/quantized_model/*")
+    (folder / "steps.jsonl").unlink()
+    sql(root, f"{FORGET} and artifact_id = (select id from Artifact where uri like '%Quantizer-int8/quantized_model%')")
+    sql(root, "update Type set name = 'other.Tool' where name like 'slimline%Quantizer'")
+    assert "inputs-at-use" in audit(root)[Status.FAIL]
+
+
+@pytest.mark.parametrize("content", ["", "junk\n"])
+def test_other_statements_at_the_destination_are_found(root, content):
+    chain = pushed(root) / "steps.jsonl"
+    chain.write_text(content or "".join(chain.read_text().splitlines(keepends=True)[1:]))
+    assert "pushed-is-blessed" in audit(root)[Status.FAIL]
+
+
 def test_places_that_are_not_there_are_refused(root, tmp_path):
     for option in ("--page", "--checkout", "--policy", "--key"):
         command = [sys.executable, "-m", "slimline", "audit", str(root), option, str(tmp_path / "none" / "x")]

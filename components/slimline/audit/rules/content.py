@@ -86,6 +86,10 @@ def inputs_at_use(case: Case) -> Iterator[Finding]:
             before, who = (str(made), "its maker wrote") if made else seen.get(node.id, ("", ""))
             seen.setdefault(node.id, (state.digest, f"{step.node} saw"))
             subject = f"{step.node}'s input {state.key}"
+            named = node.properties.get(metadata_keys.STEP_DIGEST) or ""
+            if state.step and state.step != named:
+                text = f"{case.describe(node)} was made by {state.step} then; the store names {named or 'no step'}"
+                yield Finding(rule, Status.FAIL, subject, text, node.id, execution.id)
             if before and before != state.digest:
                 text = f"{case.describe(node)} was {state.digest} then; {who} {before}"
                 yield Finding(rule, Status.FAIL, subject, text, node.id, execution.id)

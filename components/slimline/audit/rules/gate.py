@@ -1,13 +1,16 @@
 """Rules on the gate: whether what was pushed is what was blessed, and what was blessed is what was measured."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from slimline.audit.case import Case, served_digests
 from slimline.audit.findings import Finding, Status
 from slimline.audit.snapshot import Execution
+from slimline.errors import ProvenanceError
 from slimline.lineage.graph import ArtifactNode
 from slimline.names import file_names, metadata_keys
+from slimline.provenance.chain import read_chain
 from slimline.provenance.manifest import manifest_of
 
 
@@ -38,7 +41,9 @@ def pushed_is_blessed(case: Case) -> Iterator[Finding]:
         elif not destination.exists():
             yield Finding(rule, Status.INCONCLUSIVE, subject, "nothing lies there any more", pushed.id)
         else:
-            wrong = _compare(blessed, served_digests(manifest_of(destination)))
+            wrong = _compare(blessed, served_digests(manifest_of(destination))) or _other_chain(
+                case, models[0], destination
+            )
             status = Status.FAIL if wrong else Status.PASS
             yield Finding(rule, status, subject, wrong or f"{len(blessed)} files as blessed", pushed.id)
 
@@ -109,6 +114,16 @@ def _stated_files(case: Case, model: ArtifactNode) -> dict[str, str]:
             inside = (entry for entry in state.files if entry.path.startswith(prefix))
             return {entry.path.removeprefix(prefix): entry.digest for entry in inside}
     return {}
+
+
+def _other_chain(case: Case, model: ArtifactNode, destination: Path) -> str:
+    """Says whether the statements at the destination are others than those beside the blessed model."""
+    try:
+        found = [envelope.digest for envelope in read_chain(destination)]
+    except ProvenanceError as error:
+        return error.found
+    wanted = [envelope.digest for envelope in case.chain(model)]
+    return "" if found == wanted or not wanted else "its statements are not those that the gate wrote"
 
 
 def _compare(expected: dict[str, str], found: dict[str, str]) -> str:
