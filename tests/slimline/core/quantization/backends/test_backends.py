@@ -124,14 +124,27 @@ def test_a_static_batch_is_one(trained, digits, records, backend):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize(("shape", "batch"), [((None, 4), None), ((4,), 3)])
-def test_a_static_batch_of_open_or_other_sizes_is_refused(backend, shape, batch):
-    values = LAYERS.Input(shape, batch_size=batch, name="values")
+def test_a_static_batch_of_open_sizes_is_refused(backend):
+    values = LAYERS.Input((None, 4), name="values")
     model = tf_keras.Model(values, LAYERS.Dense(2)(values))
     config = QuantizationConfig(scheme="dynamic_range", backend=backend, static_batch=True)
     with pytest.raises(ModelError, match="the input 'values' of the shape") as refused:
         quantize(model, config)
     assert "static_batch" in refused.value.remedy
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_model_of_a_fixed_batch_gives_a_file_of_one_example(backend):
+    values = LAYERS.Input((4,), batch_size=3, name="values")
+    model = tf_keras.Model(values, LAYERS.Dense(2, name="out")(values))
+    config = QuantizationConfig(
+        scheme="float32" if backend == "converter" else "dynamic_range", backend=backend, static_batch=True
+    )
+    file = TFLiteModel(quantize(model, config), "file")
+    (taken,) = file.inputs.values()
+    assert list(taken["shape_signature"]) == [1, 4]
+    given = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    np.testing.assert_allclose(file.predict({"values": given})["out"], model(given).numpy(), atol=0.02)
 
 
 @pytest.fixture(scope="module")
