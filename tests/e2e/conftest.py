@@ -60,6 +60,17 @@ def keys(tmp_path) -> Callable[[str], Path]:
 
 
 @pytest.fixture
+def slimline() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs a command as a person does."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "slimline", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+    return run
+
+
+@pytest.fixture
 def slimline_json() -> Callable[..., tuple[int, Any]]:
     """Runs a command with `--json`; returns its exit code and what it printed."""
 

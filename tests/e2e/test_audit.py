@@ -147,6 +147,32 @@ def test_a_file_that_nobody_made_is_found(root, tmp_path):
     assert audit(root, tmp_path / "strange.tflite")[Status.FAIL] == {"known-to-the-store"}
 
 
+def test_a_changed_file_from_a_device_is_known_by_the_id_in_it(root, tmp_path):
+    copy = Path(shutil.copy(pushed(root) / "tflite", tmp_path / "from-a-device.tflite"))
+    flip(copy)
+    records = take_snapshot(open_store(sqlite_config(root / "metadata.sqlite")), root)
+    subject = model_at(records, copy)
+    (finding,) = subject.findings
+    assert finding.status == Status.FAIL
+    assert "holds the id of Model" in finding.text
+    assert any(execution.node == "Trainer" for execution in subject.records.executions.values())
+
+
+@pytest.mark.parametrize("content", ["[]", '{"config": 3, "candidates": []}', '{"candidates": [{}]}', "[" * 9_999])
+def test_a_hostile_evaluation_leaves_the_audit_standing(root, content):
+    the(root, "*/EdgeValidator/evaluation/*/evaluation.json").write_text(content)
+    found = audit(root)
+    assert {"bytes-as-recorded"} <= found[Status.FAIL]
+    assert "evaluation-is-there" in found[Status.INCONCLUSIVE]
+
+
+@pytest.mark.parametrize("value", ["[1]", "{", "{}{}", '{"thresholds": 3, "confidence": "high"}'])
+def test_hostile_parameters_leave_the_audit_standing(root, value):
+    sql(root, "UPDATE ExecutionProperty SET string_value = ? WHERE name = 'config'", value)
+    the(root, "*/EdgeValidator/evaluation/*/evaluation.json").unlink()
+    assert audit(root, policy=Policy(min_confidence=0.9, max_drop={"accuracy": 0.1}))[Status.FAIL]
+
+
 def test_a_push_after_a_refusal_is_found(root):
     sql(root, "update ArtifactProperty set int_value = 0 where name = 'blessed'")
     assert {"pushed-through-gate", "blessed-is-measured"} <= audit(root)[Status.FAIL]

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 from slimline.audit.case import Case
 from slimline.audit.findings import Finding, Status, count_statuses
 from slimline.audit.rules import completeness, content, decision, gate, origins, sampling
+from slimline.audit.snapshot import paused_collection
 
 Rule: TypeAlias = Callable[[Case], Iterator[Finding]]
 
@@ -66,6 +67,7 @@ class AuditResult:
 
 def run_audit(case: Case, subject: str, rules: Iterable[Rule] = RULES) -> AuditResult:
     """Applies rules to a case."""
-    findings = [finding for rule in rules for finding in rule(case)]
+    with paused_collection():
+        findings = [finding for rule in rules for finding in rule(case)]
     ordered = sorted(findings, key=lambda f: (_ORDER.index(f.status), f.rule, f.artifact_id, f.execution_id))
     return AuditResult(subject, tuple(ordered))

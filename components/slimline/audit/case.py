@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from slimline.audit.policy import Policy
+from slimline.audit.recorded_evaluation import evaluation_problem
 from slimline.audit.snapshot import Execution, Snapshot
 from slimline.errors import ProvenanceError
-from slimline.lineage.graph import ArtifactNode
+from slimline.lineage.records import ArtifactNode
 from slimline.names import file_names, metadata_keys
 from slimline.provenance.chain import read_chain
 from slimline.provenance.envelope import Envelope
@@ -37,6 +38,7 @@ class Case:
     keys: tuple[Any, ...] = ()
     policy: Policy | None = None
     checkout: Path | None = None
+    _there: dict[int, bool] = field(default_factory=dict)
     _manifests: dict[int, Manifest] = field(default_factory=dict)
     _steps: dict[int, Step | None] = field(default_factory=dict)
     _parsed: dict[str, Step | None] = field(default_factory=dict)
@@ -50,6 +52,12 @@ class Case:
     def place(self, artifact: ArtifactNode) -> Path:
         """Returns where an artifact's folder is now."""
         return self.everything.place(artifact.uri)
+
+    def is_there(self, artifact: ArtifactNode) -> bool:
+        """Whether anything lies at an artifact's place now."""
+        if artifact.id not in self._there:
+            self._there[artifact.id] = self.place(artifact).exists()
+        return self._there[artifact.id]
 
     def manifest(self, artifact: ArtifactNode) -> Manifest:
         """Returns the files that lie at an artifact's place now."""
@@ -97,6 +105,15 @@ class Case:
         except (OSError, ValueError, RecursionError):
             return None
 
+    def config_of(self, execution: Execution | None) -> Mapping[str, Any] | None:
+        """Returns the configuration that a component was started with; None when its record holds none."""
+        found = execution.parameters.get("config") if execution else None
+        try:
+            content = json.loads(found) if isinstance(found, str) else found
+        except (ValueError, RecursionError):
+            return None
+        return content if isinstance(content, dict) else None
+
     def inputs(self, execution: Execution, key: str) -> list[ArtifactNode]:
         """Returns the inputs of an execution under a key."""
         return [self.everything.artifacts[id_] for id_ in execution.inputs.get(key, ())]
@@ -140,7 +157,7 @@ class Case:
         for gate in self.gates:
             for node in self.outputs(gate, "evaluation"):
                 content = self.json_of(node, file_names.EVALUATION)
-                if isinstance(content, dict) and isinstance(content.get("candidates"), list):
+                if not evaluation_problem(content):
                     found.append((gate, content))
         return found
 
@@ -161,7 +178,7 @@ class Case:
     def _chain(self, artifact: ArtifactNode) -> tuple[Envelope, ...] | str:
         if artifact.id not in self._chains:
             try:
-                self._chains[artifact.id] = read_chain(self.place(artifact))
+                self._chains[artifact.id] = read_chain(self.place(artifact)) if self.is_there(artifact) else ()
             except ProvenanceError as error:
                 self._chains[artifact.id] = error.found
         return self._chains[artifact.id]

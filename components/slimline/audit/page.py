@@ -9,7 +9,7 @@ from slimline.audit.audit import AuditResult
 from slimline.audit.findings import Finding, Status, count_statuses
 from slimline.audit.layout import lay_out
 from slimline.audit.snapshot import Execution, Snapshot
-from slimline.lineage.graph import ArtifactNode
+from slimline.lineage.records import ArtifactNode
 from slimline.plain_text import plain_values
 
 _MAX_CHARS = 4_000

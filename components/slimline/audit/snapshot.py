@@ -1,6 +1,8 @@
 """The whole of a metadata store, read in a few calls and never written."""
 
-from collections.abc import Iterable, Mapping
+import gc
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -8,13 +10,16 @@ from typing import Any
 
 from ml_metadata.metadata_store.metadata_store import MetadataStore
 
-from slimline.lineage.graph import (
-    INPUT_EVENTS,
-    OUTPUT_EVENTS,
+from slimline.lineage.graph import node_id
+from slimline.lineage.places import Places
+from slimline.lineage.records import (
     ArtifactNode,
     ExecutionNode,
+    Sides,
     event_key,
+    node_told,
     parameters_of,
+    sides_of,
     state_name,
     task_name,
     to_node,
@@ -22,22 +27,18 @@ from slimline.lineage.graph import (
 
 # SQLite takes 32,766 ids in one statement, other databases fewer.
 _BATCH = 5_000
-_PIPELINE, _RUN, _NODE = "pipeline", "pipeline_run", "node"
+_PIPELINE, _RUN = "pipeline", "pipeline_run"
 
 
 @dataclass(frozen=True)
 class Execution(ExecutionNode):
-    """A component's run as recorded, with its times, and what it belongs to.
+    """A component's run as recorded, and what it belongs to.
 
     Attributes:
-      created_ms: Unix time in milliseconds at which it began.
-      updated_ms: The same for the last change of the record.
       pipeline: Name of the pipeline; empty when it is not recorded.
       run: Name of the run; empty when it is not recorded.
     """
 
-    created_ms: int
-    updated_ms: int
     pipeline: str
     run: str
 
@@ -92,19 +93,16 @@ class Snapshot:
                 used.setdefault(id_, []).append(execution)
         return {id_: tuple(executions) for id_, executions in used.items()}
 
+    @cached_property
+    def places(self) -> Places:
+        """Where artifacts lie now."""
+        return Places(self.folder, (node.uri for node in self.artifacts.values()))
+
     def place(self, uri: str) -> Path:
         """Returns where an artifact's folder is now: as recorded, or below the store when the whole root was moved."""
         if uri not in self._places:
-            self._places[uri] = self._find(uri)
+            self._places[uri] = self.places.find(uri)
         return self._places[uri]
-
-    def _find(self, uri: str) -> Path:
-        recorded = Path(uri)
-        if recorded.exists() or "://" in uri:
-            return recorded
-        parts = recorded.parts[1:]
-        moved = (self.folder.joinpath(*parts[start:]) for start in range(1, len(parts)))
-        return next((place for place in moved if ".." not in place.parts and place.exists()), recorded)
 
     def restricted(self, execution_ids: Iterable[int]) -> "Snapshot":
         """Returns the part of some executions with all that they took and gave."""
@@ -132,29 +130,53 @@ def take_snapshot(store: MetadataStore, folder: Path) -> Snapshot:
       store: Opened for reading only.
       folder: Of its file; see `Snapshot.folder`.
     """
+    with paused_collection():
+        return _read(store, folder)
+
+
+@contextmanager
+def paused_collection() -> Iterator[None]:
+    """Keeps the garbage collector from looking for cycles among what is read and kept: a fifth of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _read(store: MetadataStore, folder: Path) -> Snapshot:
     artifacts = store.get_artifacts()
     nodes = {artifact.id: to_node(artifact) for artifact in artifacts}
     records = {execution.id: execution for execution in store.get_executions()}
     events = _events(store, list(nodes), list(records))
-    labels = _labels(store)
-    sides = _sides(events, nodes, records)
+    known = (event for event in events if event.execution_id in records and event.artifact_id in nodes)
+    sides = sides_of(sorted(known, key=lambda event: (event.execution_id, event.artifact_id)))
+    runs = _runs(store)
     executions = {
-        id_: Execution(
-            id_,
-            task_name(record) or labels[_NODE].get(id_, "").partition(".")[2],
-            record.type,
-            state_name(record),
-            parameters_of(record),
-            *sides[id_],
-            record.create_time_since_epoch,
-            record.last_update_time_since_epoch,
-            labels[_PIPELINE].get(id_, ""),
-            labels[_RUN].get(id_, ""),
-        )
+        id_: _execution(store, record, sides.get(id_, ({}, {})), nodes, runs.get(id_, ("", "")))
         for id_, record in records.items()
     }
     updated = {artifact.id: artifact.last_update_time_since_epoch for artifact in artifacts}
     return Snapshot(folder, nodes, executions, updated, tuple(_dangling(events, nodes, records)))
+
+
+def _execution(
+    store: MetadataStore, record: Any, sides: Sides, nodes: Mapping[int, ArtifactNode], run: tuple[str, str]
+) -> Execution:
+    outputs = (nodes[id_] for ids in sides[1].values() for id_ in ids)
+    return Execution(
+        record.id,
+        task_name(record) or node_told(outputs) or node_id(store, record.id),
+        record.type,
+        state_name(record),
+        parameters_of(record),
+        *sides,
+        record.create_time_since_epoch,
+        record.last_update_time_since_epoch,
+        *run,
+    )
 
 
 def _events(store: MetadataStore, artifact_ids: list[int], execution_ids: list[int]) -> list[Any]:
@@ -170,30 +192,17 @@ def _batches(ids: list[int]) -> Iterable[list[int]]:
     return (ids[start : start + _BATCH] for start in range(0, len(ids), _BATCH))
 
 
-def _labels(store: MetadataStore) -> dict[str, dict[int, str]]:
-    """Returns node, run and pipeline of each execution, from the contexts."""
-    labels: dict[str, dict[int, str]] = {_NODE: {}, _RUN: {}, _PIPELINE: {}}
-    for kind, names in labels.items():
-        for context in store.get_contexts_by_type(kind):
-            for execution in store.get_executions_by_context(context.id):
-                names[execution.id] = context.name
-    return labels
-
-
-def _sides(
-    events: Iterable[Any], artifacts: Mapping[int, Any], executions: Mapping[int, Any]
-) -> dict[int, tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]]:
-    sides: dict[int, tuple[dict[str, list[int]], dict[str, list[int]]]] = {id_: ({}, {}) for id_ in executions}
-    for event in sorted(events, key=lambda event: (event.execution_id, event.artifact_id)):
-        if event.execution_id not in executions or event.artifact_id not in artifacts:
-            continue
-        inputs, outputs = sides[event.execution_id]
-        side = inputs if event.type in INPUT_EVENTS else outputs if event.type in OUTPUT_EVENTS else None
-        if side is not None:
-            side.setdefault(event_key(event), []).append(event.artifact_id)
+def _runs(store: MetadataStore) -> dict[int, tuple[str, str]]:
+    """Returns pipeline and run of each execution."""
+    pipelines = {
+        run.id: pipeline.name
+        for pipeline in store.get_contexts_by_type(_PIPELINE)
+        for run in store.get_children_contexts_by_context(pipeline.id)
+    }
     return {
-        id_: ({k: tuple(v) for k, v in inputs.items()}, {k: tuple(v) for k, v in outputs.items()})
-        for id_, (inputs, outputs) in sides.items()
+        execution.id: (pipelines.get(run.id, ""), run.name)
+        for run in store.get_contexts_by_type(_RUN)
+        for execution in store.get_executions_by_context(run.id)
     }
 
 

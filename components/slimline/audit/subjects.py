@@ -6,7 +6,9 @@ from pathlib import Path
 from slimline.audit.case import served_digests
 from slimline.audit.findings import Finding, Status
 from slimline.audit.snapshot import Snapshot
-from slimline.lineage.graph import ArtifactNode
+from slimline.core.tflite.provenance import read_provenance_id
+from slimline.lineage.find import tflite_in
+from slimline.lineage.records import ArtifactNode
 from slimline.names import file_names, metadata_keys
 from slimline.provenance.manifest import manifest_of
 
@@ -48,16 +50,27 @@ def model_at(records: Snapshot, path: Path) -> Subject:
     if matched:
         found = Finding(RULE, Status.PASS, str(path), f"its bytes are those of Model {matched[-1].id}", matched[-1].id)
     else:
-        matched = _at_place(records, path)
-        found = _unknown(path, digest, matched)
+        at_place = _at_place(records, path)
+        matched = at_place or _by_provenance_id(records, path)
+        found = _unknown(path, digest, matched, is_at_place=bool(at_place))
     return Subject(str(path), records.restricted(_executions(records, matched)), (found,))
 
 
-def _unknown(path: Path, digest: str, matched: list[ArtifactNode]) -> Finding:
+def _unknown(path: Path, digest: str, matched: list[ArtifactNode], *, is_at_place: bool) -> Finding:
     if matched:
-        text = f"{matched[-1].type} {matched[-1].id} was written there, with other bytes than {digest or 'these'}"
+        which = f"{matched[-1].type} {matched[-1].id}"
+        how = f"{which} was written there" if is_at_place else f"it holds the id of {which}"
+        text = f"{how}, which was recorded with other bytes than {digest or 'these'}"
         return Finding(RULE, Status.FAIL, str(path), text, matched[-1].id)
     return Finding(RULE, Status.FAIL, str(path), f"no recorded run made {digest or 'it'}, or wrote to this place")
+
+
+def _by_provenance_id(records: Snapshot, path: Path) -> list[ArtifactNode]:
+    """Returns the artifacts that a file says it is: whoever changed it left the id in it."""
+    file = tflite_in(path)
+    stamped = read_provenance_id(file.read_bytes()) if file else None
+    nodes = records.artifacts.values()
+    return [node for node in nodes if stamped and node.properties.get(metadata_keys.PROVENANCE_ID) == stamped]
 
 
 def _at_place(records: Snapshot, path: Path) -> list[ArtifactNode]:

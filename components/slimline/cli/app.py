@@ -9,7 +9,7 @@ import typer
 
 from slimline.cli.exit_codes import NOT_GOOD_ENOUGH, OK, UNDECIDED
 from slimline.cli.extras import require
-from slimline.cli.options import JsonOption, MetadataHostOption, MetadataOption
+from slimline.cli.options import JsonOption
 from slimline.cli.pairs import pairs, shapes
 from slimline.core.schemes import BackendName, Data, EndType, Keep, OnLostGain, Priority, SchemeOrAuto, Target
 from slimline.plain_text import plain
@@ -220,19 +220,6 @@ def report(
     print(plain(str(write_report(path, output))))
 
 
-@app.command()
-def lineage(
-    path: Annotated[Path, typer.Argument(help="A .tflite file, a pushed folder or a model's folder.")],
-    metadata: MetadataOption = None,
-    metadata_host: MetadataHostOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Print where a model came from: every step up to the data, with parameters and metrics."""
-    from slimline.cli.tracing import trace_file
-
-    trace_file(path, metadata, metadata_host, as_json=as_json)
-
-
 def _run(pipeline: str, runner: Runner, root: Path | None, as_json: bool) -> None:
     from slimline.cli.progress import follow
     from slimline.cli.results import print_outcome
@@ -251,8 +238,9 @@ def _run(pipeline: str, runner: Runner, root: Path | None, as_json: bool) -> Non
 
 
 # Their options are many, and in files of their own.
-from slimline.cli import audit_commands, kubeflow_commands, training_commands  # noqa: E402
+from slimline.cli import audit_commands, kubeflow_commands, lineage_commands, training_commands  # noqa: E402
 
+lineage_commands.register(app)
 audit_commands.register(app)
 kubeflow_commands.register(app)
 training_commands.register(app)

@@ -26,7 +26,7 @@ from slimline.cli.terminal import terminal
 from slimline.core.atomic_write import write_file
 from slimline.errors import LineageError
 from slimline.evidence import collect, write_bundle
-from slimline.lineage.store import STORE_FILE, find_store_file, open_server, open_store, sqlite_config
+from slimline.lineage.store import STORE_FILE, open_named
 from slimline.plain_text import plain
 from slimline.provenance import load_private_key, load_public_key
 from slimline.provenance.envelope import signing_password
@@ -47,7 +47,7 @@ class AuditArguments:
 
     Attributes:
       path: A model's file or folder, or a run's root.
-      metadata: The store's file; None to look for it above `path`.
+      metadata: The store's file or address; None to look for a file above `path`.
       host: HOST:PORT of a metadata service instead.
       whole_store: Whether all runs of the store are audited, whatever `path` is.
       keys: PEM files of public keys.
@@ -59,7 +59,7 @@ class AuditArguments:
     """
 
     path: Path
-    metadata: Path | None
+    metadata: str | None
     host: str | None
     whole_store: bool
     keys: Sequence[Path]
@@ -81,18 +81,12 @@ def audit_path(arguments: AuditArguments) -> AuditResult:
     path = arguments.path
     if not path.exists():
         raise LineageError(f"nothing at {path}", "a model's file or folder, or a run's root", "check the path")
-    if arguments.metadata and arguments.host:
-        raise LineageError("both --metadata and --metadata-host", "one store", "leave one of them out")
     if arguments.checkout and not any(arguments.checkout.rglob("*.py")):
         raise LineageError(f"no code in --checkout {arguments.checkout}", "Slimline's source code", "check the path")
     policy = read_policy(arguments.policy) if arguments.policy else None
     keys = tuple(load_public_key(key) for key in arguments.keys)
-    if arguments.host:
-        store, folder = open_server(arguments.host), Path.cwd()
-    else:
-        file = arguments.metadata or (path if path.name == STORE_FILE else find_store_file(path))
-        store, folder = open_store(sqlite_config(file)), file.resolve().parent
-    records = take_snapshot(store, folder)
+    opened = open_named(arguments.metadata, arguments.host, path)
+    records = take_snapshot(opened.store, opened.folder)
     is_root = path.name == STORE_FILE or (path / STORE_FILE).is_file()
     subject = everything(records, str(path)) if arguments.whole_store or is_root else model_at(records, path)
     case = Case(subject.records, records, keys, policy, arguments.checkout)

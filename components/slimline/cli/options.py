@@ -6,7 +6,12 @@ from typing import Annotated
 import typer
 
 MetadataOption = Annotated[
-    Path | None, typer.Option(help="The store's sqlite file. [default: metadata.sqlite above PATH]")
+    str | None,
+    typer.Option(
+        metavar="FILE|ADDRESS",
+        help="The store's sqlite file, or mysql:// or postgresql:// with USER@HOST:PORT/DATABASE, whose password is "
+        "taken from SLIMLINE_METADATA_PASSWORD. [default: metadata.sqlite above PATH]",
+    ),
 ]
 MetadataHostOption = Annotated[
     str | None, typer.Option(help="HOST:PORT of a metadata service, as Kubeflow's, instead of a file.")

@@ -1,79 +1,151 @@
-"""Prints lineage as a tree or as JSON."""
+"""Prints lineage as a tree or as JSON: up to the data, or down to what was pushed."""
 
 import json
+import shlex
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from rich.markup import escape
-from rich.tree import Tree
+from rich.console import Console
 
+from slimline.cli.lineage_tree import downstream_tree, upstream_tree
 from slimline.cli.terminal import terminal
 from slimline.errors import LineageError
-from slimline.lineage.find import digest_of, find_by_content
-from slimline.lineage.graph import ArtifactNode, Lineage, consumers, trace
-from slimline.lineage.store import find_store_file, open_server, open_store, sqlite_config
+from slimline.lineage.find import Found, FoundBy, artifact_by_id, digest_of, find
+from slimline.lineage.graph import Lineage, artifacts_by_id, consumers, trace, trace_downstream
+from slimline.lineage.places import Places
+from slimline.lineage.records import ArtifactNode
+from slimline.lineage.store import OpenStore, open_named
 from slimline.names import metadata_keys
 
-# TFX's and Kubeflow's own bookkeeping, which says nothing of where a model came from.
-_HIDDEN_PROPERTIES = {
-    *("tfx_version", "is_external", "name", "producer_component", "pipeline_name", "state"),
-    *("display_name", "store_session_info"),
-}
-_MAX_VALUE_CHARS = 160
 _WIDE = 1_000
 
 
-def trace_file(path: Path, metadata: Path | None, host: str | None, *, as_json: bool) -> None:
-    """Finds an artifact by the content of a file or folder, and prints its lineage."""
-    digest = digest_of(path)
-    if metadata and host:
-        raise LineageError("both --metadata and --metadata-host", "one store", "leave one of them out")
-    place = host or metadata or find_store_file(path)
-    store = open_server(host) if host else open_store(sqlite_config(Path(place)))
-    found = find_by_content(store, path)
-    artifact = found[-1]
-    lineage = trace(store, artifact.id)
-    pushes = _pushes(store, artifact.id)
+@dataclass(frozen=True)
+class TraceArguments:
+    """What was typed.
+
+    Attributes:
+      path: A file or folder; None when `artifact` is given.
+      artifact: Id in the store instead.
+      metadata: The store's file or address; None to look for a file above `path`.
+      host: HOST:PORT of a metadata service instead.
+      is_downstream: Whether what was made of it is asked for, and not what it was made of.
+    """
+
+    path: Path | None
+    artifact: int | None
+    metadata: str | None
+    host: str | None
+    is_downstream: bool
+
+
+def trace_artifact(arguments: TraceArguments, *, as_json: bool) -> bool:
+    """Finds an artifact, and prints its lineage; returns whether its bytes are those recorded, as far as any are."""
+    opened, found = find_subject(arguments)
+    walk = trace_downstream if arguments.is_downstream else trace
+    lineage = walk(opened.store, found.artifact.id)
+    pushes = _pushes(opened, lineage, is_downstream=arguments.is_downstream)
     if as_json:
-        print(
-            json.dumps({"digest": digest, "metadata": str(place), "pushed_to": pushes, **_to_json(lineage)}, indent=1)
-        )
-        return
+        _print_json(opened, found, lineage, pushes)
+        return not found.is_changed
     console = terminal()
     if not console.is_terminal:
         # Whoever searches the output wants a value on one line.
         console.width = _WIDE
-    console.print(f"{path} is {artifact.type} {artifact.id} of {place}", soft_wrap=True, markup=False)
-    console.print(f"content {digest}", soft_wrap=True, markup=False)
-    for statement in (*_blessings(lineage, digest), *(f"pushed to {where}" for where in dict.fromkeys(pushes))):
+    told = (*_blessings(lineage, found.digest), *dict.fromkeys(pushes.values()))
+    for statement in (*_introduction(arguments, opened, found), *told):
         console.print(statement, soft_wrap=True, markup=False)
-    console.print(_tree(lineage))
+    console.print(downstream_tree(lineage) if arguments.is_downstream else upstream_tree(lineage))
+    _print_next(console, arguments, opened)
+    return not found.is_changed
 
 
-def _pushes(store: Any, artifact_id: int) -> list[str]:
-    return [
-        node.properties[metadata_keys.PUSHED_DESTINATION]
-        for execution in consumers(store, artifact_id)
-        for ids in execution.outputs.values()
-        for node in _nodes(store, ids)
-        if metadata_keys.PUSHED_DESTINATION in node.properties
-    ]
+def find_subject(arguments: TraceArguments) -> tuple[OpenStore, Found]:
+    """Opens the store, and finds the artifact in it.
+
+    Raises:
+      LineageError: Neither or both of path and id are given; there is no store; or it does not know the artifact.
+    """
+    path = arguments.path
+    if (path is None) == (arguments.artifact is None):
+        raise LineageError(
+            "both a path and --artifact" if path else "neither a path nor --artifact", "one of them", "give one of them"
+        )
+    if path is not None:
+        # Before the store is looked for: what is not there has no store above it.
+        digest_of(path)
+    opened = open_named(arguments.metadata, arguments.host, path or Path.cwd() / "any")
+    if path is None:
+        return opened, artifact_by_id(opened.store, int(arguments.artifact or 0))
+    return opened, find(opened.store, path, opened.folder)
 
 
-def _nodes(store: Any, ids: tuple[int, ...]) -> list[ArtifactNode]:
-    from slimline.lineage.graph import to_node
+def _pushes(opened: OpenStore, lineage: Lineage, *, is_downstream: bool) -> dict[int, str]:
+    """Returns where an artifact itself, or whatever was made of it, was pushed to, by the ids of the PushedModels."""
+    if is_downstream:
+        nodes = [lineage.artifacts[id_] for id_ in lineage.producers if id_ in lineage.artifacts]
+    else:
+        used = consumers(opened.store, lineage.artifact_id)
+        ids = sorted({id_ for execution in used for output in execution.outputs.values() for id_ in output})
+        nodes = artifacts_by_id(opened.store, ids)
+    places = ((node.id, node.properties.get(metadata_keys.PUSHED_DESTINATION)) for node in nodes)
+    return {id_: f"pushed to {place}" for id_, place in places if place}
 
-    return [to_node(artifact) for artifact in store.get_artifacts_by_id(list(ids))]
+
+def _introduction(arguments: TraceArguments, opened: OpenStore, found: Found) -> list[str]:
+    node, subject = found.artifact, arguments.path or "it"
+    if found.by == FoundBy.CONTENT or arguments.path is None:
+        first = f"{subject} is {node.type} {node.id} of {opened.name}"
+    elif found.by == FoundBy.PROVENANCE_ID:
+        first = (
+            f"{subject} holds the id of {node.type} {node.id} of {opened.name}, and is NOT what was recorded for it: "
+            f"other bytes than {_recorded(node)}"
+        )
+    elif found.is_changed:
+        first = (
+            f"{subject} lies where {node.type} {node.id} of {opened.name} was written, and is NOT what was recorded "
+            f"for it: other bytes than {_recorded(node)}"
+        )
+    else:
+        first = f"{subject} lies where {node.type} {node.id} of {opened.name} was written; no digest of it is recorded"
+    return [first, *([f"content {found.digest}"] if found.digest else [])]
 
 
-def _to_json(lineage: Lineage) -> dict[str, Any]:
+def _recorded(node: ArtifactNode) -> str:
+    return str(node.properties.get(metadata_keys.CONTENT_DIGEST))
+
+
+def _print_next(console: Console, arguments: TraceArguments, opened: OpenStore) -> None:
+    if arguments.path is None or arguments.is_downstream:
+        return
+    command = ["slimline", "audit", str(arguments.path), *store_options(opened)]
+    console.print(f"Whether its records were touched: {shlex.join(command)}", soft_wrap=True, markup=False)
+
+
+def store_options(opened: OpenStore) -> list[str]:
+    """Returns the options that name a store again."""
+    return ["--metadata-host" if opened.is_service else "--metadata", opened.name]
+
+
+def _print_json(opened: OpenStore, found: Found, lineage: Lineage, pushes: Mapping[int, str]) -> None:
     content = asdict(lineage)
     content["artifacts"] = list(content["artifacts"].values())
     content["executions"] = list(content["executions"].values())
     content["producers"] = [{"artifact": a, "execution": e} for a, e in lineage.producers.items()]
-    return content
+    head = {
+        "digest": found.digest,
+        "metadata": opened.name,
+        "found_by": str(found.by),
+        "is_changed": found.is_changed,
+        "old_root": str(root) if (root := _old_root(opened, lineage)) else None,
+        "pushed_to": [text.removeprefix("pushed to ") for text in pushes.values()],
+    }
+    print(json.dumps({**head, **content}, indent=1))
+
+
+def _old_root(opened: OpenStore, lineage: Lineage) -> Path | None:
+    return Places(opened.folder, (node.uri for node in lineage.artifacts.values())).old_root
 
 
 def _blessings(lineage: Lineage, digest: str) -> list[str]:
@@ -82,78 +154,7 @@ def _blessings(lineage: Lineage, digest: str) -> list[str]:
         f"blessed by ModelBlessing {node.id} as {node.properties.get(metadata_keys.CHOSEN)}"
         for node in lineage.artifacts.values()
         if node.type == "ModelBlessing"
+        and digest
         and node.properties.get(metadata_keys.BLESSED) == 1
         and node.properties.get(metadata_keys.CONTENT_DIGEST) == digest
     ]
-
-
-def _tree(lineage: Lineage) -> Tree:
-    artifact = lineage.artifacts[lineage.artifact_id]
-    root = Tree(_label_artifact(artifact, "", in_full=True))
-    _grow(root, lineage, artifact, {artifact.id})
-    return root
-
-
-def _grow(branch: Tree, lineage: Lineage, artifact: ArtifactNode, shown: set[int]) -> None:
-    """Adds the execution that made an artifact, and below it that execution's inputs; each artifact in full once."""
-    execution_id = lineage.producers.get(artifact.id)
-    if execution_id is None:
-        branch.add("[dim]came from outside of the store[/]")
-        return
-    execution = lineage.executions[execution_id]
-    title = f"[bold cyan]{escape(execution.node or execution.type)}[/] [dim]execution {execution.id}[/]"
-    step = branch.add(f"{title}{_lines(_parameters(execution.parameters))}")
-    inputs = [(key, lineage.artifacts[id_]) for key, ids in execution.inputs.items() for id_ in ids]
-    # What became this very artifact first, then the data, then what was only compared with it.
-    inputs.sort(key=lambda item: (not _same_content(item[1], artifact), item[0]))
-    for key, node in inputs:
-        in_full = node.id not in shown
-        shown.add(node.id)
-        below = step.add(_label_artifact(node, key, in_full=in_full))
-        if in_full:
-            _grow(below, lineage, node, shown)
-
-
-def _same_content(one: ArtifactNode, other: ArtifactNode) -> bool:
-    digest = one.properties.get(metadata_keys.CONTENT_DIGEST)
-    return digest is not None and digest == other.properties.get(metadata_keys.CONTENT_DIGEST)
-
-
-def _label_artifact(node: ArtifactNode, key: str, *, in_full: bool) -> str:
-    label = f"{escape(key)}: " if key else ""
-    label += f"[green]{escape(node.type)}[/] [dim]{node.id} {escape(node.uri)}[/]"
-    if not in_full:
-        return f"{label} [dim](see above)[/]"
-    properties = {k: v for k, v in node.properties.items() if k not in _HIDDEN_PROPERTIES and v not in ("", None)}
-    return label + _lines(properties)
-
-
-def _parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Lays out JSON parameters one by one: `config.target_sparsity` rather than a string in a string."""
-    laid_out: dict[str, Any] = {}
-    for name, value in parameters.items():
-        content = _parse_object(value)
-        if content is not None:
-            laid_out.update({f"{name}.{key}": inner for key, inner in content.items() if inner not in (None, {}, [])})
-        elif value not in ("", "null"):
-            laid_out[name] = value
-    return laid_out
-
-
-def _parse_object(value: Any) -> dict[str, Any] | None:
-    if not isinstance(value, str) or not value.startswith("{"):
-        return None
-    try:
-        content = json.loads(value)
-    except json.JSONDecodeError:
-        return None
-    return content if isinstance(content, dict) else None
-
-
-def _lines(values: Mapping[str, Any]) -> str:
-    shown = ((name, str(value)) for name, value in sorted(values.items()))
-    return "".join(f"\n  {escape(name)} = {escape(_shorten(text))}" for name, text in shown)
-
-
-def _shorten(text: str) -> str:
-    return text if len(text) <= _MAX_VALUE_CHARS else f"{text[:_MAX_VALUE_CHARS]}… ({len(text)} characters)"

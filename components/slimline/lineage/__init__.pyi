@@ -1,8 +1,12 @@
+from .find import Found as Found
+from .find import FoundBy as FoundBy
 from .find import digest_of as digest_of
-from .find import find_by_content as find_by_content
+from .find import find as find
 from .graph import Lineage as Lineage
 from .graph import consumers as consumers
 from .graph import trace as trace
+from .graph import trace_downstream as trace_downstream
+from .places import Places as Places
 from .runs import Run as Run
 from .runs import find_run as find_run
 from .runs import node_states as node_states

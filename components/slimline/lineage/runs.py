@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from ml_metadata.metadata_store.metadata_store import MetadataStore
 
-from slimline.lineage.graph import ArtifactNode, node_id, state_name, to_node
+from slimline.lineage.graph import node_id
+from slimline.lineage.records import ArtifactNode, state_name, to_node
 
 _PIPELINE_CONTEXT = "pipeline"
 _RUN_CONTEXT = "pipeline_run"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from slimline.audit.case import Case
 from slimline.audit.findings import Finding, Status
-from slimline.lineage.graph import ArtifactNode
+from slimline.lineage.records import ArtifactNode
 from slimline.names import metadata_keys
 from slimline.provenance.chain import broken_links
 from slimline.provenance.manifest import Manifest
@@ -23,7 +23,7 @@ def bytes_as_recorded(case: Case) -> Iterator[Finding]:
         digest = recorded or (state.digest if state else "")
         if not digest:
             yield Finding(rule, Status.NOT_RECORDED, subject, "no step recorded its files", node.id)
-        elif not case.place(node).exists():
+        elif not case.is_there(node):
             yield Finding(rule, Status.INCONCLUSIVE, subject, f"its folder {node.uri} is gone", node.id)
         elif (manifest := case.manifest(node)).digest == digest:
             yield _on_links(rule, subject, node, manifest)
@@ -41,7 +41,7 @@ def statements_as_recorded(case: Case) -> Iterator[Finding]:
         problem = case.chain_problem(node)
         if problem:
             yield Finding(rule, Status.FAIL, subject, problem, node.id)
-        elif digest and case.place(node).exists():
+        elif digest and case.is_there(node):
             if case.step(node) is not None:
                 wrong = broken_links(case.chain(node), str(digest))
                 status = Status.FAIL if wrong else Status.PASS

@@ -1,6 +1,5 @@
 """Rules on the verdict: limits fixed beforehand, each one judged, and the decision that follows from the bounds."""
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -32,7 +31,7 @@ def limits_fixed_before(case: Case) -> Iterator[Finding]:
     rule = "limits-fixed-before"
     for gate, evaluation in case.evaluations:
         subject = f"{gate.node} {gate.id}"
-        asked = _parsed(gate.parameters.get("config"))
+        asked = case.config_of(gate)
         step = case.step_of(gate)
         if asked is None:
             yield Finding(rule, Status.INCONCLUSIVE, subject, "its parameters are missing", 0, gate.id)
@@ -102,12 +101,17 @@ def _contradictions(evaluation: Mapping[str, Any]) -> Iterator[str]:
 
 def _misjudged(verdicts: list[Mapping[str, Any]]) -> Iterator[str]:
     for verdict in verdicts:
+        if verdict["outcome"] != "pass":
+            continue
         bound = verdict["upper"] if verdict["is_upper"] else verdict["lower"]
-        if bound is None or verdict["outcome"] != "pass":
+        # Bytes and targets have no chance in them: the value itself has to keep the limit.
+        bound = bound if bound is not None else verdict["value"]
+        # JSON has no infinity, which is what a lossless copy reaches in decibels.
+        if bound is None:
             continue
         beyond = bound - verdict["limit"] if verdict["is_upper"] else verdict["limit"] - bound
         # What is asked is the limit at the confidence of the gate: a p-value above 0.5 can't be a pass at any.
-        if beyond > _TOLERANCE and not math.isinf(bound):
+        if not beyond <= _TOLERANCE:
             yield f"passed, and its bound {bound:.6g} is beyond the limit {verdict['limit']:.6g} ({verdict['subject']})"
 
 
@@ -176,13 +180,6 @@ def _differences(properties: Mapping[str, Any], told: Mapping[str, Any], where: 
         found = properties.get(name, "")
         if found != value:
             yield f"{where}: {name} is {found!r} in the store, {value!r} in evaluation.json"
-
-
-def _parsed(text: Any) -> Any:
-    try:
-        return json.loads(text) if isinstance(text, str) else text
-    except ValueError:
-        return None
 
 
 def _changed(before: Any, now: Any) -> str:

@@ -8,7 +8,7 @@ from slimline.audit.case import Case, served_digests
 from slimline.audit.findings import Finding, Status
 from slimline.audit.snapshot import Execution
 from slimline.errors import ProvenanceError
-from slimline.lineage.graph import ArtifactNode
+from slimline.lineage.records import ArtifactNode
 from slimline.names import file_names, metadata_keys
 from slimline.provenance.chain import read_chain
 from slimline.provenance.manifest import manifest_of

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,7 +10,7 @@ from slimline.audit.case import Case
 from slimline.audit.findings import Finding, Status
 from slimline.audit.policy import Policy
 from slimline.core.tflite.provenance import read_provenance_id
-from slimline.lineage.graph import ArtifactNode
+from slimline.lineage.records import ArtifactNode
 from slimline.names import file_names, metadata_keys
 from slimline.provenance.environment import code_digest
 from slimline.provenance.statement import Step
@@ -23,6 +24,9 @@ def provenance_id_rederived(case: Case) -> Iterator[Finding]:
         if not recorded:
             continue
         subject = case.describe(node)
+        if not case.is_there(node):
+            yield Finding(rule, Status.INCONCLUSIVE, subject, f"its folder {node.uri} is gone", node.id)
+            continue
         serving = case.place(node) / file_names.SERVING_FOLDER
         report = case.json_of(node, f"{file_names.SERVING_FOLDER}/{file_names.QUANTIZATION_REPORT}") or case.json_of(
             node, file_names.QUANTIZATION_REPORT
@@ -122,21 +126,24 @@ def _calibration_problems(case: Case, policy: Policy) -> Iterator[tuple[str, str
     if wanted is None:
         return
     for node in case.of_type(metadata_keys.CALIBRATION_DATASET_TYPE):
-        number = int(node.properties.get(metadata_keys.NUM_RECORDS, 0))
-        if number < wanted:
-            yield case.describe(node), f"{number} records, fewer than {wanted}"
+        number = _number(node.properties.get(metadata_keys.NUM_RECORDS))
+        if number is None or number < wanted:
+            yield case.describe(node), f"{number or 'no'} records, fewer than {wanted}"
 
 
 def _gate_problems(case: Case, policy: Policy) -> Iterator[tuple[str, str]]:
     evaluations = {gate.id: evaluation for gate, evaluation in case.evaluations}
     for gate in case.gates:
         evaluation = evaluations.get(gate.id)
-        config = evaluation.get("config", {}) if evaluation else json.loads(str(gate.parameters.get("config", "{}")))
+        config = evaluation["config"] if evaluation else case.config_of(gate) or {}
         subject = f"{gate.node} {gate.id}"
-        if policy.min_confidence is not None and config.get("confidence", 0) < policy.min_confidence:
+        confidence = _number(config.get("confidence"))
+        if policy.min_confidence is not None and (confidence is None or confidence < policy.min_confidence):
             yield subject, f"its confidence is {config.get('confidence')}, below {policy.min_confidence}"
+        asked = config.get("thresholds")
+        thresholds = [t for t in asked if isinstance(t, dict)] if isinstance(asked, list) else []
         for metric, largest in policy.max_drop.items():
-            drops = [t.get("max_drop") for t in config.get("thresholds", ()) if t.get("metric") == metric]
+            drops = [_number(t.get("max_drop")) for t in thresholds if t.get("metric") == metric]
             known = [drop for drop in drops if drop is not None]
             if not known:
                 yield subject, f"it limits no drop of {metric}"
@@ -159,3 +166,8 @@ def _environment_problems(step: Step, policy: Policy) -> Iterator[str]:
     source = step.environment.get("source", {})
     if policy.require_clean_source and (not source.get("commit") or source.get("is_dirty")):
         yield "its source was changed after the commit" if source.get("commit") else "no commit of its source is known"
+
+
+def _number(value: Any) -> float | None:
+    """Returns a value of a record that anybody may have written, if it is a number."""
+    return float(value) if isinstance(value, int | float) and not math.isnan(value) else None

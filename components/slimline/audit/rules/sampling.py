@@ -1,6 +1,5 @@
 """Rules on calibration: the sample is the one that its seed gives, and it is apart from what the gate measures on."""
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ from slimline.audit.findings import Finding, Status
 from slimline.core.examples.tfrecord import read_records
 from slimline.core.sampling.rank import record_digest, record_rank
 from slimline.errors import SlimlineError
-from slimline.lineage.graph import ArtifactNode
 from slimline.names import file_names, metadata_keys
 
 _SAMPLE_TYPE = metadata_keys.CALIBRATION_DATASET_TYPE
@@ -40,7 +38,7 @@ def sample_rederived(case: Case) -> Iterator[Finding]:
 def sample_apart(case: Case) -> Iterator[Finding]:
     """Looks whether what was calibrated on was measured on too."""
     rule = "sample-apart"
-    gates = [(gate, json.loads(str(gate.parameters.get("config", "{}")))) for gate in case.gates]
+    gates = [(gate, case.config_of(gate) or {}) for gate in case.gates]
     for node in case.of_type(_SAMPLE_TYPE):
         subject = case.describe(node)
         manifest = case.json_of(node, file_names.CALIBRATION_MANIFEST)
@@ -90,10 +88,5 @@ def _records(path: Path) -> Iterator[bytes]:
 def _seed(case: Case, records: Path) -> int:
     """Returns the seed that the sampler was started with."""
     node = next(node for node in case.of_type(_SAMPLE_TYPE) if case.place(node) == records.parent)
-    return int(_maker_config(case, node).get("seed", node.properties.get(metadata_keys.SEED, 0)))
-
-
-def _maker_config(case: Case, node: ArtifactNode) -> dict[str, Any]:
-    maker = case.everything.producers.get(node.id)
-    content = json.loads(str(maker.parameters.get("config", "{}"))) if maker else {}
-    return content if isinstance(content, dict) else {}
+    config = case.config_of(case.everything.producers.get(node.id)) or {}
+    return int(config.get("seed", node.properties.get(metadata_keys.SEED, 0)))

@@ -8,6 +8,7 @@ on when: the same model, records and options give the same id, and the same file
 
 import hashlib
 import json
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -18,6 +19,8 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
 ENTRY = "slimline_provenance"
+# More than any writer makes.
+_MAX_ENTRIES, _MAX_ID_BYTES = 1_000, 1_000
 _PACKAGES = {"converter": "tensorflow", "litert-quantizer": "litert-quantizer"}
 
 
@@ -104,9 +107,19 @@ def stamp(content: bytes, provenance_id: str) -> bytes:
 
 
 def read_provenance_id(content: bytes) -> str | None:
-    """Returns the id in a file, or None when there is none."""
-    model: Any = schema.ModelT.InitFromPackedBuf(content, 0)
-    for entry in model.metadata or []:
-        if entry.name == ENTRY.encode():
-            return bytes(model.buffers[entry.buffer].data).decode(errors="replace")
+    """Returns the id in a file, or None when there is none, or it is no `.tflite` file that can be read.
+
+    The file may come from anybody: nothing but the entry is read, and no table twice.
+    """
+    if not schema.Model.ModelBufferHasIdentifier(content, 0):
+        return None
+    try:
+        model = schema.Model.GetRootAs(content)
+        for number in range(min(model.MetadataLength(), _MAX_ENTRIES)):
+            entry = model.Metadata(number)
+            if entry.Name() == ENTRY.encode():
+                stamped = model.Buffers(entry.Buffer()).DataAsNumpy()
+                return bytes(stamped)[:_MAX_ID_BYTES].decode(errors="replace") if len(stamped) else None
+    except (struct.error, IndexError, ValueError, TypeError, AttributeError, OverflowError):
+        return None
     return None

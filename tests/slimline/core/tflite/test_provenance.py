@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slimline.core.quantization.configuration import QuantizationConfig
@@ -103,3 +103,20 @@ def test_the_backend_is_named_with_its_version(monkeypatch):
     described = describe_origin(**{**ORIGIN, "backend": "litert-quantizer"}).to_dict()
     assert described["litert-quantizer"] == "version of litert-quantizer"
     assert "tensorflow" not in described
+
+
+@given(st.integers(0, 10_000), st.binary(min_size=1, max_size=8))
+@settings(max_examples=200, deadline=None)
+def test_a_damaged_file_has_no_id_or_some_and_never_crashes(converted, place, noise):
+    content = bytearray(stamp(converted["float16"], "slimline-" + "2" * 32))
+    place %= len(content)
+    content[place : place + len(noise)] = noise
+    found = read_provenance_id(bytes(content))
+    assert found is None or len(found) <= 1_000
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"x", b"modeL", b"\0\0\0\0TFL3", b"\xff" * 64, b"\x08\0\0\0TFL3" + b"\xff" * 64]
+)
+def test_what_is_no_model_has_no_id(content):
+    assert read_provenance_id(content) is None
