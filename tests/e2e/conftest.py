@@ -63,9 +63,9 @@ def keys(tmp_path) -> Callable[[str], Path]:
 def slimline() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs a command as a person does."""
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "slimline", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=cwd)
 
     return run
 
