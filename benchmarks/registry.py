@@ -41,6 +41,7 @@ _ALL = (
     Benchmark("sampling", "What the calibration sample costs beside Beam's own", 5),
     Benchmark("evaluation", "What the evaluation costs beside a plain loop, and TFMA", 10),
     Benchmark("kubeflow", "What Kubeflow's rules cost, and whether they change what is pushed", 12),
+    Benchmark("lineage", "How long an auditor waits", 2, has_quick_form=True),
     Benchmark("decisions", "How often the gate errs", 15),
 )
 BENCHMARKS = {benchmark.name: benchmark for benchmark in _ALL}
