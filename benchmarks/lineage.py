@@ -2,7 +2,7 @@
 
 The store has 10,000 executions and 30,000 artifacts of 1,000 runs, in sqlite. Lineage is compared with ML Metadata's
 own query for it, `get_lineage_subgraph`, which cuts its answer off at 100 hops; the audit with reading the store's rows
-and no more; the command with a Python that imports ML Metadata and ends; manifests with coreutils' `sha256sum` on a file
+and no more; the command with a Python that imports ML Metadata and ends; manifests with `sha256sum` on a file
 of 1 GiB. No file of the store's artifacts exists, so that the audit hashes nothing. Figures are CPU seconds of this
 process, except where processes are compared, whose wall time counts.
 """
