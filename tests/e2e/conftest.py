@@ -13,7 +13,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 
+from slimline.provenance.ledger import LEDGER_VARIABLE
 from tests.e2e.audited import create_pipeline
+
+# Lies in the run's root, where only the tests write.
+LEDGER = "runs.ledger"
 
 
 def pushed(root: Path) -> Path:
@@ -32,7 +36,10 @@ def made(tmp_path_factory) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not kept.exists():
             root = shared / "audited" / "made"
-            LocalDagRunner().run(create_pipeline(str(root)))
+            root.mkdir(parents=True)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv(LEDGER_VARIABLE, str(root / LEDGER))
+                LocalDagRunner().run(create_pipeline(str(root)))
             root.rename(kept)
     return kept
 

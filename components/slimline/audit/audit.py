@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 from slimline.audit.case import Case
 from slimline.audit.findings import Finding, Status, count_statuses
-from slimline.audit.rules import completeness, content, decision, gate, origins, sampling
+from slimline.audit.rules import completeness, content, decision, gate, ledger, origins, sampling
 from slimline.audit.snapshot import paused_collection
 
 Rule: TypeAlias = Callable[[Case], Iterator[Finding]]
@@ -35,6 +35,8 @@ RULES: tuple[Rule, ...] = (
     completeness.events_as_stated,
     completeness.runs_have_ended,
     completeness.times_in_order,
+    ledger.ledger_is_whole,
+    ledger.steps_in_ledger,
 )
 _ORDER = (Status.FAIL, Status.INCONCLUSIVE, Status.WARN, Status.NOT_RECORDED, Status.PASS)
 

@@ -15,6 +15,7 @@ from slimline.lineage.records import ArtifactNode
 from slimline.names import file_names, metadata_keys
 from slimline.provenance.chain import read_chain
 from slimline.provenance.envelope import Envelope
+from slimline.provenance.ledger import Ledger
 from slimline.provenance.manifest import Manifest, manifest_of
 from slimline.provenance.statement import Step
 
@@ -31,6 +32,8 @@ class Case:
       keys: Public keys, one of which must have signed each statement; none when signatures are not asked for.
       policy: What the auditor demands beyond consistency.
       checkout: Of the source code, to compare digests with; None when that is not asked for.
+      ledger: Of the steps that ran; None when there is none.
+      anchor: Digest of a line of it that was noted elsewhere; empty when none was.
     """
 
     records: Snapshot
@@ -38,6 +41,8 @@ class Case:
     keys: tuple[Any, ...] = ()
     policy: Policy | None = None
     checkout: Path | None = None
+    ledger: Ledger | None = None
+    anchor: str = ""
     _there: dict[int, bool] = field(default_factory=dict)
     _manifests: dict[int, Manifest] = field(default_factory=dict)
     _steps: dict[int, Step | None] = field(default_factory=dict)

@@ -24,6 +24,8 @@ def audit(
     key: PublicKeyOption = None,
     policy: Annotated[Path | None, typer.Option(help="JSON file with the options of Policy.")] = None,
     checkout: Annotated[Path | None, typer.Option(help="Source code that the steps must have run.")] = None,
+    ledger: Annotated[Path | None, typer.Option(help="File that SLIMLINE_LEDGER named in the runs.")] = None,
+    anchor: Annotated[str, typer.Option(help="Digest of a line of the ledger that was noted elsewhere.")] = "",
     strict: Annotated[bool, typer.Option("--strict", help="Fail where the evidence is gone, too.")] = False,
     remeasure: Annotated[
         bool, typer.Option("--remeasure", help="Run all models on the gate's examples again, and compare metrics.")
@@ -36,7 +38,18 @@ def audit(
     from slimline.cli.auditing import AuditArguments, audit_path, print_audit
 
     arguments = AuditArguments(
-        path, metadata, metadata_host, whole_store, tuple(key or ()), policy, checkout, page, strict, remeasure
+        path,
+        metadata,
+        metadata_host,
+        whole_store,
+        tuple(key or ()),
+        policy,
+        checkout,
+        ledger,
+        anchor,
+        page,
+        strict,
+        remeasure,
     )
     result = audit_path(arguments)
     print_audit(result, as_json=as_json, in_full=in_full, strict=strict)

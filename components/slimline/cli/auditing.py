@@ -30,6 +30,7 @@ from slimline.lineage.store import STORE_FILE, open_named
 from slimline.plain_text import plain
 from slimline.provenance import load_private_key, load_public_key
 from slimline.provenance.envelope import signing_password
+from slimline.provenance.ledger import read_ledger
 
 _COLORS = {
     Status.FAIL: "red",
@@ -53,6 +54,8 @@ class AuditArguments:
       keys: PEM files of public keys.
       policy: JSON file; None without one.
       checkout: Folder of the source code; None when it is not compared.
+      ledger: File of the steps that ran; None without one.
+      anchor: Digest of a line of it that was noted elsewhere; empty without one.
       page: HTML file to write; None for none.
       strict: Whether undecided rules count as failures.
       remeasure: Whether the gates' metrics are measured again.
@@ -65,6 +68,8 @@ class AuditArguments:
     keys: Sequence[Path]
     policy: Path | None
     checkout: Path | None
+    ledger: Path | None = None
+    anchor: str = ""
     page: Path | None = None
     strict: bool = False
     remeasure: bool = False
@@ -76,20 +81,23 @@ def audit_path(arguments: AuditArguments) -> AuditResult:
     Raises:
       LineageError: There is nothing to audit, or no store.
       ConfigError: The policy is none.
-      ProvenanceError: A key is none.
+      ProvenanceError: A key is none, or the ledger is not there.
     """
     path = arguments.path
     if not path.exists():
         raise LineageError(f"nothing at {path}", "a model's file or folder, or a run's root", "check the path")
     if arguments.checkout and not any(arguments.checkout.rglob("*.py")):
         raise LineageError(f"no code in --checkout {arguments.checkout}", "Slimline's source code", "check the path")
+    if arguments.anchor and not arguments.ledger:
+        raise LineageError("--anchor without --ledger", "the ledger that it is a line of", "give --ledger too")
     policy = read_policy(arguments.policy) if arguments.policy else None
     keys = tuple(load_public_key(key) for key in arguments.keys)
     opened = open_named(arguments.metadata, arguments.host, path)
     records = take_snapshot(opened.store, opened.folder)
     is_root = path.name == STORE_FILE or (path / STORE_FILE).is_file()
     subject = everything(records, str(path)) if arguments.whole_store or is_root else model_at(records, path)
-    case = Case(subject.records, records, keys, policy, arguments.checkout)
+    ledger = read_ledger(arguments.ledger) if arguments.ledger else None
+    case = Case(subject.records, records, keys, policy, arguments.checkout, ledger, arguments.anchor)
     rules = (*RULES, metrics_remeasured) if arguments.remeasure else RULES
     with without_native_messages():
         result = run_audit(case, subject.title, rules)

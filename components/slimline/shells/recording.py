@@ -18,6 +18,7 @@ from slimline.names import file_names, metadata_keys
 from slimline.provenance.chain import chain_text, merge_chains, parse_chain
 from slimline.provenance.envelope import KEY_VARIABLE, Envelope, load_private_key, signing_password
 from slimline.provenance.environment import describe_environment
+from slimline.provenance.ledger import LEDGER_VARIABLE, append, require_writable
 from slimline.provenance.manifest import CHAIN_FILE, FileEntry, Manifest, make_manifest, manifest_of
 from slimline.provenance.statement import ArtifactState, Step
 from slimline.shells import shell
@@ -31,8 +32,8 @@ _Do = TypeVar("_Do", bound=Callable[..., None])
 def recorded(do: _Do) -> _Do:
     """Makes an executor's `Do` record what it did.
 
-    Inputs are read before the step, since it is their state at use that counts; the key too, so that a wrong one costs
-    no training.
+    Inputs are read before the step, since it is their state at use that counts; the key and the ledger too, so that a
+    wrong one costs no training.
     """
 
     @functools.wraps(do)
@@ -42,7 +43,7 @@ def recorded(do: _Do) -> _Do:
         output_dict: shell.ArtifactsByKey,
         exec_properties: dict[str, Any],
     ) -> None:
-        key = _signing_key()
+        key, ledger = _signing_key(), _ledger()
         started = _now()
         inputs = tuple(_states(input_dict))
         chains = [_read_chain(artifact.uri) for artifacts in input_dict.values() for artifact in artifacts]
@@ -62,6 +63,8 @@ def recorded(do: _Do) -> _Do:
         if key is not None:
             envelope = envelope.sign(key)
         _write(output_dict, step, merge_chains([*chains, (envelope,)]))
+        if ledger is not None:
+            append(ledger, step=envelope.digest, node=step.node, run=step.run, finished=step.finished)
 
     return recording_do  # type: ignore[return-value]
 
@@ -71,6 +74,14 @@ def _signing_key() -> Any:
     if not path:
         return None
     return load_private_key(Path(path), signing_password())
+
+
+def _ledger() -> Path | None:
+    path = os.environ.get(LEDGER_VARIABLE)
+    if not path:
+        return None
+    require_writable(Path(path))
+    return Path(path)
 
 
 def _now() -> str:
