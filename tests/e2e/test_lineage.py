@@ -49,6 +49,21 @@ def test_what_was_pushed_of_the_data_is_told(root, slimline_json, slimline):
     assert f"pushed to {content['pushed_to'][0]}" in slimline("lineage", str(examples), "--downstream").stdout
 
 
+def test_a_sample_is_known_by_the_digest_of_its_files(root, slimline_json):
+    sample = the(root, "*/CalibrationSampler/calibration/*")
+    code, content = slimline_json("lineage", sample)
+    assert (code, content["found_by"]) == (OK, "content")
+    (sample / "manifest.json").write_text("{}")
+    code, content = slimline_json("lineage", sample)
+    assert (code, content["found_by"], content["is_changed"]) == (NOT_GOOD_ENOUGH, "place", True)
+
+
+def test_data_with_links_is_known_by_its_place(root, slimline_json):
+    examples = the(root, "*/*ExampleGen/examples/*")
+    (examples / "link").symlink_to(examples)
+    assert slimline_json("lineage", examples)[0] == OK
+
+
 def test_what_is_printed_as_the_next_command_works_as_printed(root, slimline, tmp_path):
     folder = tmp_path / "with a space"
     root.rename(folder)

@@ -11,10 +11,9 @@ from rich.console import Console
 from slimline.cli.lineage_tree import downstream_tree, upstream_tree
 from slimline.cli.terminal import terminal
 from slimline.errors import LineageError
-from slimline.lineage.find import Found, FoundBy, artifact_by_id, digest_of, find
+from slimline.lineage.find import Found, FoundBy, artifact_by_id, find, require_something
 from slimline.lineage.graph import Lineage, artifacts_by_id, consumers, trace, trace_downstream
 from slimline.lineage.places import Places
-from slimline.lineage.records import ArtifactNode
 from slimline.lineage.store import OpenStore, open_named
 from slimline.names import metadata_keys
 
@@ -57,7 +56,7 @@ def trace_artifact(arguments: TraceArguments, *, as_json: bool) -> bool:
     for statement in (*_introduction(arguments, opened, found), *told):
         console.print(statement, soft_wrap=True, markup=False)
     console.print(downstream_tree(lineage) if arguments.is_downstream else upstream_tree(lineage))
-    _print_next(console, arguments, opened)
+    _print_next(console, arguments, opened, found)
     return not found.is_changed
 
 
@@ -74,7 +73,7 @@ def find_subject(arguments: TraceArguments) -> tuple[OpenStore, Found]:
         )
     if path is not None:
         # Before the store is looked for: what is not there has no store above it.
-        digest_of(path)
+        require_something(path)
     opened = open_named(arguments.metadata, arguments.host, path or Path.cwd() / "any")
     if path is None:
         return opened, artifact_by_id(opened.store, int(arguments.artifact or 0))
@@ -100,24 +99,20 @@ def _introduction(arguments: TraceArguments, opened: OpenStore, found: Found) ->
     elif found.by == FoundBy.PROVENANCE_ID:
         first = (
             f"{subject} holds the id of {node.type} {node.id} of {opened.name}, and is NOT what was recorded for it: "
-            f"other bytes than {_recorded(node)}"
+            f"other bytes than {found.recorded}"
         )
     elif found.is_changed:
         first = (
             f"{subject} lies where {node.type} {node.id} of {opened.name} was written, and is NOT what was recorded "
-            f"for it: other bytes than {_recorded(node)}"
+            f"for it: other bytes than {found.recorded}"
         )
     else:
         first = f"{subject} lies where {node.type} {node.id} of {opened.name} was written; no digest of it is recorded"
     return [first, *([f"content {found.digest}"] if found.digest else [])]
 
 
-def _recorded(node: ArtifactNode) -> str:
-    return str(node.properties.get(metadata_keys.CONTENT_DIGEST))
-
-
-def _print_next(console: Console, arguments: TraceArguments, opened: OpenStore) -> None:
-    if arguments.path is None or arguments.is_downstream:
+def _print_next(console: Console, arguments: TraceArguments, opened: OpenStore, found: Found) -> None:
+    if arguments.path is None or arguments.is_downstream or found.artifact.type not in ("Model", "PushedModel"):
         return
     command = ["slimline", "audit", str(arguments.path), *store_options(opened)]
     console.print(f"Whether its records were touched: {shlex.join(command)}", soft_wrap=True, markup=False)

@@ -1,6 +1,5 @@
 from .find import Found as Found
 from .find import FoundBy as FoundBy
-from .find import digest_of as digest_of
 from .find import find as find
 from .graph import Lineage as Lineage
 from .graph import consumers as consumers

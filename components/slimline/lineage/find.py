@@ -10,11 +10,12 @@ from ml_metadata.metadata_store import ListOptions
 from ml_metadata.metadata_store.metadata_store import MetadataStore
 
 from slimline.core.digest import file_digest, model_digest
-from slimline.errors import LineageError
+from slimline.errors import LineageError, ModelError
 from slimline.lineage.graph import artifacts_by_id
 from slimline.lineage.places import Places
 from slimline.lineage.records import ArtifactNode, to_node
 from slimline.names import file_names, metadata_keys
+from slimline.provenance.manifest import manifest_of
 
 _MODEL_TYPES = ("Model", "PushedModel")
 # They carry the digest of the model that they bless: statements about the model, not the model.
@@ -56,18 +57,24 @@ class Found:
         return self.artifacts[-1]
 
     @property
+    def recorded(self) -> str:
+        """The digest on record for the answer: of the model, or of all files of what is none; empty without one."""
+        is_model = self.artifact.type in _MODEL_TYPES
+        key = metadata_keys.CONTENT_DIGEST if is_model else metadata_keys.MANIFEST_DIGEST
+        return str(self.artifact.properties.get(key) or "")
+
+    @property
     def is_changed(self) -> bool:
         """Whether other bytes were recorded for the artifact than are there now."""
-        return self.by in (FoundBy.PROVENANCE_ID, FoundBy.PLACE) and bool(
-            self.artifact.properties.get(metadata_keys.CONTENT_DIGEST)
-        )
+        return self.by in (FoundBy.PROVENANCE_ID, FoundBy.PLACE) and bool(self.recorded)
 
 
 def find(store: MetadataStore, path: Path, folder: Path) -> Found:
     """Returns the artifacts that a file or folder is.
 
     Slimline's components record their outputs' digests. TFX's own do not: for those the artifacts' files are read, as
-    far as they are on this machine.
+    far as they are on this machine. What is no model is known by its place, and compared with the digest of all its
+    files where one is recorded: examples may be large, and are not read for nothing.
 
     Args:
       store: Opened.
@@ -76,10 +83,15 @@ def find(store: MetadataStore, path: Path, folder: Path) -> Found:
 
     Raises:
       LineageError: There is nothing at `path`, or the store knows nothing of it.
+      ModelError: It is no file and no folder.
     """
-    digest = digest_of(path)
+    require_something(path)
+    here = [node for node in _select(store, "uri", str(path.resolve())) if node.type not in _MODEL_TYPES]
+    if here:
+        return _at_place(here, path, "")
+    digest = _digest_of(path)
     recorded = _select(store, f"custom_properties.{metadata_keys.CONTENT_DIGEST}.string_value", digest)
-    by_content = [node for node in recorded if node.type not in _BLESSING_TYPES]
+    by_content = [node for node in recorded if digest and node.type not in _BLESSING_TYPES]
     if by_content:
         return Found(digest, FoundBy.CONTENT, _in_order(by_content, path, Places(folder, (n.uri for n in by_content))))
     models = [to_node(artifact) for kind in _MODEL_TYPES for artifact in store.get_artifacts_by_type(kind)]
@@ -92,10 +104,10 @@ def find(store: MetadataStore, path: Path, folder: Path) -> Found:
         return Found(digest, FoundBy.PROVENANCE_ID, _in_order(by_id, path, places))
     by_place = _by_place(store, path, places)
     if by_place:
-        return Found(digest, FoundBy.PLACE, _in_order(by_place, path, places))
+        return _at_place(_in_order(by_place, path, places), path, digest)
     raise LineageError(
-        f"{digest}, the content of {path}, which is on record for none of the store's artifacts",
-        "a file that a recorded pipeline wrote, unchanged",
+        f"{digest or 'a folder'}, the content of {path}, which is on record for none of the store's artifacts",
+        "a file that a recorded pipeline wrote, unchanged; or the folder of an artifact",
         "give --metadata the store of the pipeline that wrote it; if this is that store, the file was changed",
     )
 
@@ -114,15 +126,33 @@ def artifact_by_id(store: MetadataStore, artifact_id: int) -> Found:
     return Found("", FoundBy.ID, tuple(nodes))
 
 
-def digest_of(path: Path) -> str:
-    """Returns the content digest of a model's file or folder.
+def require_something(path: Path) -> None:
+    """Makes sure that there is a file, or a folder with something in it.
 
     Raises:
       LineageError: There is nothing.
     """
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         raise LineageError(f"nothing at {path}", "a model's file or folder", "check the path")
-    return model_digest(path)
+
+
+def _at_place(nodes: Sequence[ArtifactNode], path: Path, digest: str) -> Found:
+    """Returns what lies at a place; what is no model is compared with the digest of all its files."""
+    found = Found(digest, FoundBy.PLACE, tuple(nodes))
+    if found.artifact.type in _MODEL_TYPES or not found.recorded:
+        return found
+    files = manifest_of(path).digest
+    return Found(files, FoundBy.CONTENT if files == found.recorded else FoundBy.PLACE, tuple(nodes))
+
+
+def _digest_of(path: Path) -> str:
+    """Returns the digest of a model; empty for a folder that can't be one, as with links in it."""
+    try:
+        return model_digest(path)
+    except ModelError:
+        if path.is_dir():
+            return ""
+        raise
 
 
 def tflite_in(path: Path) -> Path | None:
