@@ -17,6 +17,7 @@ from slimline.core.evaluation.budgets import (
     require_measured,
     storage_bytes,
 )
+from slimline.core.evaluation.choosing import count_the_choice, decide, reasons
 from slimline.core.evaluation.description import (
     describe_baseline,
     describe_changes,
@@ -31,10 +32,9 @@ from slimline.core.evaluation.judging import Verdict, judge_thresholds
 from slimline.core.evaluation.measurement import Measurement, measure
 from slimline.core.evaluation.metrics import Metric, find_metric
 from slimline.core.evaluation.ranking import Contender, nearest_miss, pareto_members, rank_candidates
-from slimline.core.evaluation.reports import CandidateReport, Decision, Evaluation
+from slimline.core.evaluation.reports import CandidateReport, Evaluation
 from slimline.core.evaluation.running_candidate import Candidate
 from slimline.core.evaluation.slices import OVERALL
-from slimline.core.evaluation.statistics.selection import adjust
 from slimline.core.evaluation.tasks import find_task
 from slimline.core.models.loading import TrainedModel
 from slimline.core.models.saving import gzip_size
@@ -103,7 +103,7 @@ def conclude(
     for candidate in candidates:
         tell(f"judging {candidate.name}")
         reports.append(_judge(candidate, setting))
-    reports = _count_the_choice(reports, config)
+    reports = count_the_choice(reports, config)
     contenders = {report.name: _contender(report, config) for report in reports if report.metrics}
     best = set(pareto_members(contenders))
     passed = {report.name: contenders[report.name] for report in reports if report.verdict == "pass"}
@@ -176,46 +176,10 @@ def _report(
         changes=describe_changes(model),
         targets=targets,
         device=device,
-        verdict=_decide(verdicts, setting.config),
-        reasons=_reasons(verdicts),
+        verdict=decide(verdicts, setting.config),
+        reasons=reasons(verdicts),
         verdicts=verdicts,
     )
-
-
-def _count_the_choice(reports: Sequence[CandidateReport], config: GateConfig) -> list[CandidateReport]:
-    """Corrects each candidate's confidence for there being several to choose from.
-
-    Candidates that broke a limit without chance can't be chosen, and do not count.
-    """
-    if config.confidence is None:
-        return list(reports)
-    p_values = {
-        report.name: max(verdict.p_value for verdict in report.verdicts if verdict.p_value is not None)
-        for report in reports
-        if any(verdict.p_value is not None for verdict in report.verdicts)
-        and not any(verdict.outcome == "fail" and verdict.p_value is None for verdict in report.verdicts)
-    }
-    adjusted = adjust(p_values)
-    corrected = []
-    for report in reports:
-        if report.name in adjusted:
-            report = replace(report, confidence=1 - adjusted[report.name])
-            if report.verdict == "pass" and adjusted[report.name] > 1 - config.confidence + 1e-12:
-                report = _undecided(report, p_values[report.name], len(p_values), config)
-        corrected.append(report)
-    return corrected
-
-
-def _undecided(report: CandidateReport, p_value: float, num_candidates: int, config: GateConfig) -> CandidateReport:
-    assert config.confidence is not None
-    if config.undecided == "bless":
-        return report
-    reason = (
-        f"alone it would keep its limits with {100 * (1 - p_value):.4g}% confidence, chosen among {num_candidates} "
-        f"candidates with {100 * (report.confidence or 0):.4g}%, and {100 * config.confidence:.4g}% are asked for: "
-        "fresh examples or fewer candidates would decide"
-    )
-    return replace(report, verdict="undecided", reasons=(reason,))
 
 
 def _contender(report: CandidateReport, config: GateConfig) -> Contender:
@@ -253,18 +217,3 @@ def _rejected(candidate: Candidate, failure: str) -> CandidateReport:
         reasons=(failure,),
         verdicts=(),
     )
-
-
-def _decide(verdicts: Sequence[Verdict], config: GateConfig) -> Decision:
-    outcomes = {verdict.outcome for verdict in verdicts}
-    if "fail" in outcomes:
-        return "fail"
-    return "undecided" if "undecided" in outcomes and config.undecided == "refuse" else "pass"
-
-
-def _reasons(verdicts: Sequence[Verdict]) -> tuple[str, ...]:
-    # What is broken first: no further examples would mend that.
-    missed = tuple(
-        verdict.text for outcome in ("fail", "undecided") for verdict in verdicts if verdict.outcome == outcome
-    )
-    return missed or tuple(verdict.text for verdict in verdicts if verdict.outcome == "pass")

@@ -12,6 +12,7 @@ from slimline.core.evaluation.slices import OVERALL
 from slimline.core.evaluation.statistics.evidence import Evidence, MetricCounts, Question
 from slimline.core.evaluation.statistics.independence import find_clusters
 from slimline.core.evaluation.statistics.planning import Plan, plan_examples
+from slimline.core.evaluation.statistics.reweighting import NUM_DRAWS
 from slimline.errors import ConfigError, near_miss
 
 Ruling: TypeAlias = Literal["pass", "fail", "undecided", "not judged"]
@@ -56,12 +57,39 @@ class Verdict:
     obstacle: str = ""
 
 
+@dataclass(frozen=True)
+class Effort:
+    """What a verdict may cost.
+
+    Attributes:
+      num_draws: Random weights that are drawn, where there is no closed form.
+      with_plans: Whether to find out how many examples would decide what is undecided.
+    """
+
+    num_draws: int = NUM_DRAWS
+    with_plans: bool = True
+
+
+FULL = Effort()
+
+
 def judge_thresholds(
-    config: GateConfig, metrics: Mapping[str, Metric], accumulator: Accumulator, candidate: ModelAccumulator
+    config: GateConfig,
+    metrics: Mapping[str, Metric],
+    accumulator: Accumulator,
+    candidate: ModelAccumulator,
+    effort: Effort = FULL,
 ) -> list[Verdict]:
     """Applies every threshold to a candidate, on every slice that it is for.
 
     All of them must hold, so that none is stricter for there being others (Berger, Technometrics 24, 1982).
+
+    Args:
+      config: With the thresholds.
+      metrics: By name.
+      accumulator: What was counted of all models.
+      candidate: What was counted of this one.
+      effort: Less than the full one only for simulations, which ask thousands of times.
 
     Raises:
       ConfigError: A threshold names a slice that no example is in.
@@ -73,7 +101,9 @@ def judge_thresholds(
             if name != OVERALL and number < config.min_slice_examples:
                 verdicts.append(_not_judged(threshold, name, number, config))
                 continue
-            verdicts += _judge_threshold(threshold, metrics[threshold.metric], accumulator, candidate, name, config)
+            verdicts += _judge_threshold(
+                threshold, metrics[threshold.metric], accumulator, candidate, name, config, effort
+            )
     return verdicts
 
 
@@ -97,6 +127,7 @@ def _judge_threshold(
     candidate: ModelAccumulator,
     slice_name: str,
     config: GateConfig,
+    effort: Effort,
 ) -> list[Verdict]:
     name, statistic = threshold.metric, metric.statistic
     asked: list[tuple[str, float | None, bool, Ask]] = [
@@ -111,7 +142,7 @@ def _judge_threshold(
     for subject, limit, is_upper, ask in asked:
         if limit is None:
             continue
-        question = Question(limit, config.confidence or 0.95, design, config.looks == "anytime")
+        question = Question(limit, config.confidence or 0.95, design, config.looks == "anytime", effort.num_draws)
         error = accumulator.metric_errors.get(name)
         counts = candidate.metrics.get((slice_name, name))
         if error is not None or counts is None:
@@ -119,7 +150,8 @@ def _judge_threshold(
             counts = None
         else:
             evidence = ask(counts, question)
-        verdicts.append(judge_evidence(subject, slice_name, evidence, question, is_upper, number, config, counts, ask))
+        planned = counts if effort.with_plans else None
+        verdicts.append(judge_evidence(subject, slice_name, evidence, question, is_upper, number, config, planned, ask))
     return verdicts
 
 

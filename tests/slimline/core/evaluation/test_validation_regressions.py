@@ -109,7 +109,7 @@ def test_too_little_memory_to_start_in_is_the_candidates_verdict(setting):
 
 
 def test_a_slice_that_is_named_and_too_small_to_be_judged_blesses_nothing():
-    from slimline.core.evaluation.conclusion import _decide
+    from slimline.core.evaluation.choosing import decide
     from slimline.core.evaluation.judging import judge_thresholds
 
     config = GateConfig(
@@ -124,7 +124,7 @@ def test_a_slice_that_is_named_and_too_small_to_be_judged_blesses_nothing():
         np.arange(5, dtype=np.uint64),
     )
     verdicts = judge_thresholds(config, {"accuracy": METRICS["accuracy"]}, counted, counted.models["a"])
-    assert _decide(verdicts, config) != "pass"
+    assert decide(verdicts, config) != "pass"
 
 
 def test_an_unknown_latency_comes_last():
